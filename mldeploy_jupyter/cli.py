@@ -9,8 +9,8 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TextIO, cast
 
 from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupted, open_workspace, run, wants_json
 from mldeploy_jupyter.commands.errors import RunInvalid
@@ -20,9 +20,11 @@ from mldeploy_jupyter.core.text import clean, json_text, printable
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The entry point; returns the exit code. Exceptions other than `MldeployError` are defects and not caught."""
+    open_closed_streams()
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = wants_json(words)
-    context = Context(open_workspace, isatty=sys.stderr.isatty(), json=as_json)
+    out = cast(TextIO, ResultStream(sys.stdout))
+    context = Context(open_workspace, out=out, isatty=sys.stderr.isatty(), json=as_json)
     try:
         # Standard output is for the result alone: what the API prints goes to the error stream.
         with contextlib.redirect_stdout(PrintableStream(sys.stderr)):
@@ -38,15 +40,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return 130
-    except BrokenPipeError:
-        # The reader closed the pipe (`| head`). Python would raise again when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader closed the pipe (`| head`)
         return 141
 
 
 def _exit_code(error: MldeployError) -> int:
     kinds = {WaitInterrupted: 130, UsageError: 2, RunInvalid: 3}
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), 1)
+
+
+def open_closed_streams() -> None:
+    """Opens the null device in place of the standard streams that the caller has closed, as with `>&-`.
+
+    Python has None for them, and the next file that is opened, such as the store, would get their descriptor.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # os.open takes the lowest free descriptor, which is that of the stream
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+
+
+class ResultStream(io.TextIOBase):
+    """Standard output, where a write that fails is an error in three lines, such as of a full disk."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        with self._failures():
+            return self.stream.write(text)
+
+    def flush(self) -> None:
+        with self._failures():
+            self.stream.flush()
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            # Python would try again when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise MldeployError(
+                "the result cannot be written",
+                why=f"standard output: {(error.strerror or str(error)).lower()}",
+                hint="the command itself was carried out; make room there, then see what there is: "
+                "mldeploy service list",
+                code="OutputFailed",
+            ) from None
 
 
 class PrintableStream(io.TextIOBase):

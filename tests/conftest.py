@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.engines.fixtures"]
+
 MAX_LEFT_OPEN = 400  # files of a whole run: caches of libraries, what lasts for the session, connections that stay open
 
 

@@ -1,4 +1,4 @@
-"""The one helper with which tests wait for what another process or thread does."""
+"""How tests wait for what another process or thread does."""
 
 from __future__ import annotations
 
@@ -22,3 +22,8 @@ def wait_until(condition: Callable[[], Value], seconds: float = 60.0, what: str 
             raise AssertionError(f"waited {seconds:g} s for {what() if callable(what) else what or condition}")
         pause.wait(0.01)
     return value
+
+
+def wait_for_value(read: Callable[[], Value], wanted: Value, seconds: float = 30.0) -> None:
+    """Waits until `read` returns what is wanted. Fails after `seconds` with what it returns instead."""
+    wait_until(lambda: read() == wanted, seconds, lambda: f"{wanted!r}: it is {read()!r}")

@@ -58,7 +58,7 @@ function panel(title: string, timeline: Timeline | null, service: Service | null
     const port = (ports[title.replaceAll(' ', '-')] = fakePort({ 'form.describe': samples.updateForm, 'form.check': unchanged, ...answers }, extras));
     const name = timeline?.service ?? service?.service ?? 'diabetes-regression';
     if (service) port.emit('service', { service });
-    if (timeline) port.emit('deployment', { timeline, lines: title === 'begun' ? [] : samples.deploymentLog });
+    if (timeline) port.emit('deployment', { timeline, lines: title === 'begun' ? [] : title === 'building' ? samples.buildLog : samples.deploymentLog });
     port.emit('serviceLog', { lines: samples.serviceLog });
     render(<Panel port={port} service={name} deployment={timeline?.deployment} />, at);
     if (then) later(() => then(at, port), 600);
@@ -109,6 +109,8 @@ const refusal = { code: 'busy', error: 'diabetes-regression is being updated', c
 
 const deploying = samples.service({ state: 'updating', deploying: true });
 panel('deploying', samples.timeline(), deploying);
+panel('building', samples.building, null);
+panel('pushing', samples.pushing, deploying, press('Push image'));
 panel('failed', samples.failed, samples.service({ revision: 2, deployment: 'd-1' }));
 panel('not started', samples.timeline({ state: 'not-started', serving: 1, stages: samples.stages(-1, 'waiting', 'not-reached'), elapsedSeconds: 0, can: [], message: 'Another deployment of this service has been running since 14:02, now in Build image. One runs at a time; open it to watch or cancel it.' }), samples.service({ state: 'updating', revision: 1, deployment: 'd-2' }));
 panel('cancelled', samples.timeline({ state: 'cancelled', serving: 0, stages: samples.stages(3, 'cancelled', 'not-reached'), elapsedSeconds: 21.4, finished: samples.before(60), can: ['retry'], message: 'It was cancelled at 14:03 in Push image. Nothing serves. What was made is used again next time.' }), samples.service({ state: 'cancelled', revision: 0, can: ['delete'] }));
@@ -124,6 +126,8 @@ measured('latency form', samples.latencyReport(), {}, after(press('Measure again
 measured('latency invalid', samples.latencyReport({ invalid: 'the load’s own process was late by 3.1 ms (p99); close other programs or lower the rate', verdict: [], against: '' }));
 measured('latency stopped', samples.latencyReport({ state: 'cancelled', notes: ['8.1 s: diabetes-regression answered 429 with Retry-After: it is overloaded'], series: [samples.latencySeries('diabetes-regression', 9.4, 800, { errors: 12, unsent: 40 })], cells: [{ ...samples.latencyReport().cells[0]!, failures: [{ title: 'timed out', counts: Array.from({ length: 60 }, (_, at) => Number(at % 17 === 3)) }, { title: 'never sent', counts: Array.from({ length: 60 }, (_, at) => Number(at > 40 && at < 47)) }], marks: [{ at: 12, text: 'revision 4' }] }] }));
 measured('latency several', samples.latencyReport({ services: ['diabetes-regression', 'diabetes-aci', LONG], cells: [], series: [samples.latencySeries('diabetes-regression', 9.4, 20_000), samples.latencySeries('diabetes-aci', 38, 20_000, { parts: [] }), samples.latencySeries(LONG, 120, 900)] }));
+measured('latency ramp', samples.latencyRamp);
+measured('latency ramp form', samples.latencyRamp, {}, after(press('Measure again'), at => at.querySelector<HTMLElement>('.mld-Load input[value=ramp]')?.click()));
 measured('latency refused', samples.latencyReport(), { 'latency.start': refusal }, after(press('Measure again'), press('Run')));
 show('latency in a cell', at => {
   const port = fakePort();
@@ -132,6 +136,7 @@ show('latency in a cell', at => {
 });
 panel('live code', samples.live, samples.service(), press('Code'));
 panel('live history', samples.live, samples.service(), after(press('History'), press('Roll back')));
+panel('live receipt', samples.live, samples.service(), after(press('History'), at => [...at.querySelectorAll<HTMLElement>('td .mld-Btn')].find(one => one.textContent === trans.__('Receipt'))?.click()));
 panel('live menu', samples.live, samples.service(), at => at.querySelector<HTMLElement>('[aria-haspopup=menu]')?.click());
 panel('live json', samples.live, samples.service(), at => at.querySelector<HTMLElement>('input[value=json]')?.click());
 panel('live settings', samples.live, samples.service(), after(press('Settings'), press('Delete')));

@@ -28,7 +28,7 @@ export type DeploymentState = 'not-started' | 'deploying' | 'updating' | 'live' 
 export type ServiceState = 'deploying' | 'updating' | 'live' | 'unhealthy' | 'failed' | 'cancelled' | 'stopped' | 'deleted' | 'unknown';
 
 export interface Stage {
-  id: string; // check, bundle, environment, push, rollout, probe, switch
+  id: string; // check, bundle, environment or image, push, rollout, probe, switch
   title: string;
   state: StageState;
   detail: string;
@@ -37,7 +37,11 @@ export interface Stage {
   fraction: number | null; // 0 to 1
   warnings: number;
   lines: number; // of its log
+  steps?: Step[]; // of a stage that has several, such as the build of an image
 }
+
+/** A step of a stage; lines of the log name it by its title. */
+export interface Step { title: string; state: StageState; seconds: number | null; fraction: number | null }
 
 export interface Where {
   text: string; // such as "in init() of score.py"
@@ -77,6 +81,7 @@ export interface LogLine {
   time: string; // "" when unknown
   elapsedSeconds: number | null; // since the deployment began
   stage: string; // "" for none
+  step?: string; // the title of the stage's step that it belongs to
   level: '' | 'debug' | 'info' | 'warning' | 'error';
   source: string; // of a service's log: "worker 4711" (its process), "server"; else ""
   revision: number; // of a service's log; else 0
@@ -175,6 +180,7 @@ export interface Revision {
   deployment: string;
   seconds: number | null; // the deployment's duration
   changed: string[]; // against the revision before it, in words: "diabetes:6 → diabetes:7", "score.py", "workers 1 → 2"
+  receipt?: Fact[]; // of a container: its image, what that was made of
 }
 
 /** What is sent to a service: JSON as text, or bytes as base64 with their media type. */
@@ -239,8 +245,11 @@ export interface LatencyRef { run: string; workspace?: string }
 /** How a run stands: it goes on, or how it ended. A process that did not come to the end left it interrupted. */
 export type LatencyState = 'running' | 'finished' | 'cancelled' | 'limit' | 'slept' | 'died' | 'crashed' | 'interrupted';
 
-/** What is sent: `rate` requests a second, or as many as `users` send who wait for their answers; neither for a rate that is chosen. */
-export interface LatencyLoad { rate?: number; users?: number; arrivals?: 'constant' | 'poisson'; duration?: number; body?: Body }
+/**
+ * What is sent: `rate` requests a second, as many as `users` send who wait for their answers, or the rates of `ramp` one
+ * after the other, `from:to:steps`; none of them for a rate that is chosen. `duration` is in seconds, for each step.
+ */
+export interface LatencyLoad { rate?: number; users?: number; ramp?: string; arrivals?: 'constant' | 'poisson'; duration?: number; body?: Body }
 
 /** A run in a list. Latencies are milliseconds of the service that was asked for, null with too few requests. */
 export interface LatencyRow {
@@ -282,6 +291,13 @@ export interface LatencyCells {
   marks: { at: number; text: string }[];
 }
 
+/** Steps of a ramp: lines of latency over the rate that was reached, marks on it such as the knee, and each step's numbers. */
+export interface LatencyRamp {
+  lines: { name: string; style: number; points: [number, number][] }[]; // requests a second, milliseconds
+  marks: { at: number; text: string }[];
+  steps: LatencySeries[]; // without points and parts
+}
+
 /** A run as it stands. Every change sends the whole of it. */
 export interface LatencyReport {
   run: string;
@@ -297,6 +313,7 @@ export interface LatencyReport {
   warmup: number; // requests that are not counted, for each service
   invalid: string; // why it says nothing, or ""
   series: LatencySeries[];
+  ramp: LatencyRamp | null; // of a run with a ramp
   cells: LatencyCells[]; // [] while it runs
   verdict: string[];
   notes: string[];

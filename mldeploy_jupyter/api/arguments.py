@@ -12,12 +12,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from difflib import get_close_matches
+from itertools import islice
 from numbers import Real
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Protocol
 
 from mldeploy_jupyter.core.errors import ConfigError, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+MOST_NAMES = 10_000  # of a folder, compared with one that is not there
 
 
 class WorkspaceLike(Protocol):
@@ -65,6 +68,8 @@ class RunLike(Protocol):
 
     @property
     def properties(self) -> dict[str, Any]: ...
+
+    def add_properties(self, properties: dict[str, Any]) -> None: ...
 
     def get_details(self) -> dict[str, Any]: ...
 
@@ -266,7 +271,7 @@ def find_source(text: str) -> Path:
     if re.match(r"(models|runs):", text):
         raise UserErrorException(
             f"model_path is {text!r}",
-            why="it is neither runs:/<run id>/<path> nor models:/<name>/<version>",
+            why="it is neither runs:/<run id>/<path> nor models:/<name>/<version> nor models:/<name>@<alias>",
             hint="such as runs:/RUN_ID/outputs/model.pkl or models:/NAME/latest",
         )
     path = Path(text).expanduser()
@@ -274,9 +279,23 @@ def find_source(text: str) -> Path:
         raise ModelFileNotFound(
             f"there is no file or folder {text}",
             why=_why_missing(path),
-            hint="save the model first, such as joblib.dump(model, 'model.pkl'), and pass that path",
+            hint=f"did you mean {path.with_name(near)}?"
+            if (near := _similar_name(path))
+            else "save the model first, such as joblib.dump(model, 'model.pkl'), and pass that path",
         )
     return path
+
+
+def _similar_name(path: Path) -> str:
+    """The file or folder beside `path` whose name resembles its own; "" without one."""
+    try:
+        with os.scandir(path.parent) as entries:
+            found = [entry.name for entry in islice(entries, MOST_NAMES) if entry.name != path.name]  # a dangling link
+    except OSError:
+        return ""
+    names = {Path(name).stem: name for name in found}
+    near = get_close_matches(path.stem, names, n=1)  # what many files share, such as .pkl, is no resemblance
+    return names[near[0]] if near else ""
 
 
 def _why_missing(path: Path) -> str:

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.arguments import azure_method, check_json_dict, check_path, check_text, note_ignored
+from mldeploy_jupyter.api.arguments import (
+    azure_method,
+    check_json_dict,
+    check_path,
+    check_text,
+    note_ignored,
+)
+from mldeploy_jupyter.api.azure_names import WORKSPACE, AzureNames
+from mldeploy_jupyter.api.images import check_image_setting
+from mldeploy_jupyter.core import migration
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.files import make_private_dir, write_json
 from mldeploy_jupyter.core.workspace import folder as folders
@@ -23,7 +32,7 @@ from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.environments import Environment
     from mldeploy_jupyter.api.models import Model
-    from mldeploy_jupyter.api.runs import Run
+    from mldeploy_jupyter.api.runs import Experiment, Run
     from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.deployment.prune import PruneReport
 
@@ -44,7 +53,7 @@ UPDATE_IGNORED = (
 )
 
 
-class Workspace:
+class Workspace(AzureNames):
     """A folder `.mldeploy/` with the database of models and services, and their files.
 
     `Workspace()` is the workspace of the current directory, as every command finds it. When there is none, reads find
@@ -52,6 +61,8 @@ class Workspace:
     targets; `auth` is accepted for v1 and not used, because targets find credentials themselves. Raises
     `WorkspaceError` when the workspace's settings cannot be read or it belongs to another user.
     """
+
+    _azure_owner, _azure_names = "workspace", WORKSPACE
 
     def __init__(
         self,
@@ -219,6 +230,8 @@ class Workspace:
             "friendly_name": folder.config.friendly_name if folder else None,
             "description": folder.config.description if folder else None,
             "tags": self.tags,
+            "base_image": folder.config.base_image if folder else None,
+            "image_registry": folder.config.image_registry if folder else None,
         }
 
     def update(
@@ -226,9 +239,17 @@ class Workspace:
         friendly_name: str | None = None,
         description: str | None = None,
         tags: dict[str, Any] | None = None,
+        *,
+        base_image: str | None = None,
+        image_registry: str | None = None,
         **azure_resources: Any,
     ) -> dict[str, Any]:
-        """Replaces the friendly name, the description and the tags that are not None. Returns `get_details()`.
+        """Replaces what is not None of the friendly name, the description, the tags and the settings of images.
+
+        `base_image` is what images start from whose service names none: in place of MLDEPLOY_BASE_IMAGE, or the
+        official image `python:{python}-slim`, where `{python}` stands for the version such as 3.12. `image_registry`
+        is where images are pushed, such as `registry.example:5000/team`, in place of MLDEPLOY_IMAGE_REGISTRY. ""
+        removes either. Returns `get_details()`.
 
         Raises `UserErrorException` for a parameter that v1 does not have, `WebserviceException` when `tags` are not a
         dict of JSON values.
@@ -237,7 +258,10 @@ class Workspace:
         check_text("friendly_name", friendly_name)
         check_text("description", description)
         changes = {"friendly_name": friendly_name, "description": description, "tags": _check_tags(tags)}
+        for name, value in (("base_image", base_image), ("image_registry", image_registry)):
+            changes[name] = check_image_setting(name, value)
         changes = {key: value for key, value in changes.items() if value is not None}
+        changes |= {key: None for key in ("base_image", "image_registry") if changes.get(key) == ""}
         self._existing = self.folder.with_config(**changes) if changes else self._existing
         return self.get_details()
 
@@ -273,7 +297,7 @@ class Workspace:
 
     def get_mlflow_tracking_uri(self) -> str:
         """The tracking URI that MLflow uses here. Raises `RunEnvironmentException` without MLflow."""
-        from mldeploy_jupyter.api.runs.mlflow_run import get_tracking_uri
+        from mldeploy_jupyter.core.runs.mlflow_run import get_tracking_uri
 
         return get_tracking_uri()
 
@@ -300,10 +324,15 @@ class Workspace:
 
     @property
     def compute_targets(self) -> dict[str, Any]:
-        """Empty, as are `datastores`, `datasets` and `images`: a workspace has none."""
+        """Empty; after `migrate(local=True)` the stand-ins that a notebook has created, by name."""
+        return dict(migration.compute_targets.get(self.name, {}))
+
+    @property
+    def datastores(self) -> dict[str, Any]:
+        """Empty, as are `datasets` and `images`: a workspace has none."""
         return {}
 
-    datastores = datasets = images = compute_targets
+    datasets = images = datastores
 
     @property
     def name(self) -> str:
@@ -313,16 +342,34 @@ class Workspace:
         return self._azure.get("workspace_name") or self.start.name or "workspace"
 
     @property
-    def subscription_id(self) -> str | None:
-        return self._setting("subscription_id")
+    def subscription_id(self) -> str:
+        """v1's Azure setting; "" when it was not given."""
+        return self._setting("subscription_id") or ""
 
     @property
-    def resource_group(self) -> str | None:
-        return self._setting("resource_group")
+    def resource_group(self) -> str:
+        """v1's Azure setting; "" when it was not given."""
+        return self._setting("resource_group") or ""
 
     @property
-    def location(self) -> str | None:
-        return self._setting("location")
+    def location(self) -> str:
+        """v1's Azure region; "local" when it was not given."""
+        return self._setting("location") or "local"
+
+    @property
+    def sku(self) -> str:
+        """v1's edition of the Azure resource: "Basic"."""
+        return "Basic"
+
+    @property
+    def friendly_name(self) -> str:
+        """The name given to `create` or `update`; otherwise `name`."""
+        return (self._existing.config.friendly_name if self._existing else None) or self.name
+
+    @property
+    def description(self) -> str:
+        """The description given to `update`; "" without one."""
+        return (self._existing.config.description if self._existing else None) or ""
 
     @property
     def models(self) -> dict[str, Model]:
@@ -337,6 +384,13 @@ class Workspace:
         from mldeploy_jupyter.api.webservices import Webservice
 
         return {service.name: service for service in Webservice.list(self)} if self.find_folder() else {}
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """Every experiment that has runs, by name. Raises `RunEnvironmentException` when MLflow cannot be reached."""
+        from mldeploy_jupyter.api.runs import Experiment
+
+        return {experiment.name: experiment for experiment in Experiment.list(self)}
 
     @property
     def environments(self) -> dict[str, Environment]:
@@ -385,7 +439,12 @@ class Workspace:
 
 
 def prune(
-    workspace: Workspace, *, keep_deployments: int = 20, dry_run: bool = False, unknown_files: bool = False
+    workspace: Workspace,
+    *,
+    keep_deployments: int = 20,
+    dry_run: bool = False,
+    unknown_files: bool = False,
+    lost_services: bool = False,
 ) -> PruneReport:
     """Deletes old deployments, and the bundles, files and environments that only they used.
 
@@ -395,13 +454,21 @@ def prune(
     workspace of this user needs. With `dry_run` nothing is deleted.
 
     Model files that the store has never known stay for a week, because another copy of it may know them: after a store
-    was lost or put back from a backup, what it lacked can still be restored. `unknown_files` deletes them, too. Raises
-    `UserErrorException` when `keep_deployments` is not a whole number of at least 0.
+    was lost or put back from a backup, what it lacked can still be restored. `unknown_files` deletes them, too.
+
+    `lost_services` also ends services in containers whose workspace's folder was deleted; without it, the report names
+    them. A workspace that was moved has to be used once before that.
+
+    Raises `UserErrorException` when `keep_deployments` is not a whole number of at least 0.
     """
     from mldeploy_jupyter.deployment.prune import prune_workspace
 
     return prune_workspace(
-        workspace.find_folder(), keep_deployments=keep_deployments, dry_run=dry_run, unknown_files=unknown_files
+        workspace.find_folder(),
+        keep_deployments=keep_deployments,
+        dry_run=dry_run,
+        unknown_files=unknown_files,
+        lost_services=lost_services,
     )
 
 
@@ -450,5 +517,6 @@ def _not_found(start: Path) -> WorkspaceError:
     return WorkspaceError(
         f"there is no workspace in {start.absolute()} or above it",
         why="neither .mldeploy/ nor .azureml/config.json was found",
-        hint="name one with -w (in Python: Workspace.get(path=...)), or create one: mldeploy workspace create",
+        hint="create one: mldeploy workspace create (in Python: Workspace.create()), or name one with -w "
+        "(in Python: Workspace.get(path=...))",
     )

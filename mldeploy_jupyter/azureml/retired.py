@@ -1,6 +1,6 @@
 """v1 names that can be imported but not used, so that the import cell of an old notebook runs.
 
-Every use raises an error whose hint names the replacement. Clusters are not in this version.
+Every use raises an error whose hint names the replacement.
 """
 
 from __future__ import annotations
@@ -8,55 +8,30 @@ from __future__ import annotations
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, UserErrorException
+from mldeploy_jupyter.serving.azureml.stand_ins import StandIn
+from mldeploy_jupyter.serving.azureml.v1_names import NotOffered
 
 
-class _Retired(type):
-    """Metaclass: calling the class or reading an attribute raises `error` with `why` and `hint`."""
+class Retired(StandIn):
+    """The metaclass of retired names. A use raises `error` with `why` and `hint`."""
 
     why: str
     hint: str
     error: type[MldeployError]
-
-    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise cls._refusal("()")
-
-    def __getattr__(cls, name: str) -> Any:
-        # Displays, inspect and pickle look for underscored names.
-        if name.startswith("_"):
-            raise AttributeError(f"type object {cls.__name__!r} has no attribute {name!r}")
-        raise cls._refusal(f".{name}")
 
     def _refusal(cls, used: str) -> MldeployError:
         place = "this version of mldeploy-jupyter" if cls.error is TargetNotAvailable else "mldeploy-jupyter"
         return cls.error(f"{cls.__name__}{used} is not in {place}", why=cls.why, hint=cls.hint)
 
 
-class _Cluster(metaclass=_Retired):
-    why = "this version deploys to this machine only; clusters come later"
-    hint = "deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target"
-    error = TargetNotAvailable
+def make_retired(name: str, module: str, reason: NotOffered) -> Any:
+    """A retired class for `name` of a package that is not offered. v1's exceptions can still be caught."""
+    bases = (Exception,) if name.endswith(("Exception", "Error")) else (object,)
+    texts = {"why": reason.why, "hint": reason.hint, "error": UserErrorException}
+    return Retired(name, bases, {**texts, "__module__": module, "__doc__": f"v1's {name}: {reason.why}."})
 
 
-class ComputeTarget(_Cluster):
-    """v1's compute: not in this version."""
-
-
-class AksCompute(_Cluster):
-    """v1's Kubernetes cluster: not in this version."""
-
-
-class AmlCompute(_Cluster):
-    """v1's training cluster."""
-
-    why = "training clusters are outside of what this package does"
-    hint = "train in the notebook, then register the file with Model.register(...)"
-
-
-class ComputeInstance(AmlCompute):
-    """v1's notebook machine."""
-
-
-class _Image(metaclass=_Retired):
+class _Image(metaclass=Retired):
     why = "a service is described by its entry script and its environment, not by an image"
     hint = 'write InferenceConfig(entry_script="score.py", conda_file="env.yml") and pass it to Model.deploy(...)'
     error = UserErrorException
@@ -70,15 +45,7 @@ class Image(_Image):
     """v1's base class of images: see `InferenceConfig`."""
 
 
-class Experiment(metaclass=_Retired):
-    """v1's experiment: track with MLflow."""
-
-    why = "experiments are tracked by MLflow, or by nothing at all"
-    hint = "use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...)"
-    error = UserErrorException
-
-
-class RunConfiguration(metaclass=_Retired):
+class RunConfiguration(metaclass=Retired):
     """v1's settings for a training run."""
 
     why = "this package does not submit training runs"
@@ -90,7 +57,28 @@ class ScriptRunConfig(RunConfiguration):
     """v1's training script with its settings."""
 
 
-class Dataset(metaclass=_Retired):
+class ScriptRun(RunConfiguration):
+    """v1's submitted training script."""
+
+
+class DockerConfiguration(RunConfiguration):
+    """v1's use of a container in a training run."""
+
+
+class MpiConfiguration(RunConfiguration):
+    """v1's training on several machines, as are the three below."""
+
+
+class ParallelTaskConfiguration(RunConfiguration): ...
+
+
+class PyTorchConfiguration(RunConfiguration): ...
+
+
+class TensorflowConfiguration(RunConfiguration): ...
+
+
+class Dataset(metaclass=Retired):
     """v1's dataset."""
 
     why = "this package does not keep data sets"
@@ -102,7 +90,7 @@ class Datastore(Dataset):
     """v1's datastore."""
 
 
-class Keyvault(metaclass=_Retired):
+class Keyvault(metaclass=Retired):
     """v1's key vault."""
 
     why = "this package keeps no secrets of yours"

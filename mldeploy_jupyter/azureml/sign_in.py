@@ -29,27 +29,31 @@ class _SignIn:
             hint='for a service write {"Authorization": "Bearer " + service.get_keys()[0]}',
         )
 
-    get_token = get_authentication_header
+    get_token = signed_session = get_authentication_header
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
 
-class InteractiveLoginAuthentication(_SignIn):
+class AbstractAuthentication(_SignIn):
+    """v1's base class of those below."""
+
+
+class InteractiveLoginAuthentication(AbstractAuthentication):
     """v1's sign-in through the browser."""
 
 
-class ServicePrincipalAuthentication(_SignIn):
+class ServicePrincipalAuthentication(AbstractAuthentication):
     """v1's sign-in with an application's password."""
 
 
-class AzureCliAuthentication(_SignIn):
+class AzureCliAuthentication(AbstractAuthentication):
     """v1's sign-in through `az login`."""
 
 
-class MsiAuthentication(_SignIn):
+class MsiAuthentication(AbstractAuthentication):
     """v1's sign-in with a managed identity."""
 
 
-class TokenAuthentication(_SignIn):
+class TokenAuthentication(AbstractAuthentication):
     """v1's sign-in with a token."""

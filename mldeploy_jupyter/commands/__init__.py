@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mldeploy_jupyter.commands import deploy, latency, model, script, service, shell_completion, workspace
+from mldeploy_jupyter.commands import deploy, image, latency, model, script, service, shell_completion, workspace
+from mldeploy_jupyter.commands.az.output import read_query, shape_result
 from mldeploy_jupyter.commands.completion import complete, values_of
 from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted, explain_damaged_files
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Context, Param, Result
@@ -44,6 +45,7 @@ _ALL = (
     *model.COMMANDS,
     *deploy.COMMANDS,
     *service.COMMANDS,
+    *image.COMMANDS,
     *latency.COMMANDS,
     *script.COMMANDS,
     *workspace.COMMANDS,
@@ -73,6 +75,10 @@ _ORDER = (
     "service cancel",
     "service wait",
     "service delete",
+    "image build",
+    "image list",
+    "image push",
+    "image export",
     "latency",
     "latency list",
     "latency show",
@@ -80,7 +86,9 @@ _ORDER = (
     "script check",
     "workspace create",
     "workspace show",
+    "workspace update",
     "workspace list",
+    "workspace delete",
     "prune",
     "completion",
 )
@@ -124,6 +132,7 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
         text = command_help(found, context.prefix, every_option=args.help_all)
         return Result(text, text, {"help": text})
     context.path = args.path
+    query = read_query(args.query)
     for name in ("resource_group", "subscription_id"):
         if getattr(args, name) is not None:
             context.note(f"note: --{name.replace('_', '-')} is not used here; the workspace is a folder.")
@@ -136,7 +145,7 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
         raise
     if args.show_python and result.python:
         context.write_lines(command_program(result, context, args))
-    return result
+    return shape_result(result, args, query)
 
 
 def _help(words: Sequence[str]) -> Result:

@@ -9,8 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mldeploy_jupyter.commands.grammar import COMMON, Command, Completion, Context, Param
-from mldeploy_jupyter.commands.options import OTHER_TARGETS, TARGETS
-from mldeploy_jupyter.core.configs import find_spec
+from mldeploy_jupyter.commands.options import OTHER_TARGETS, TARGET_NAMES, compute_type_of
 from mldeploy_jupyter.core.errors import MldeployError
 
 if TYPE_CHECKING:
@@ -77,7 +76,9 @@ def _matching_flags(param: Param, start: str, before: Sequence[str]) -> list[str
     found = [flag for flag in param.flags if flag == start or (len(flag) > 4 and flag.startswith(start))]
     if param.group.startswith(OTHER_TARGETS):
         targets = [after for word, after in pairwise(before) if word in _TARGET_FLAGS]
-        compute_type = TARGETS.get(targets[-1], "Local") if targets else "Local"
+        compute_type = compute_type_of(targets[-1]) if targets else "Local"
+        from mldeploy_jupyter.core.configs import find_spec
+
         if param.name.removeprefix("config_") not in find_spec(compute_type).by_name:
             return []
     return [param.display_name] if param.display_name in found else found
@@ -124,7 +125,7 @@ def _count_positionals(command: Command, before: Sequence[str]) -> int:
 
 def _names(completion: Completion, start: str, context: Context, path: str | None) -> list[str]:
     if completion == "target":
-        return list(TARGETS)
+        return list(TARGET_NAMES)
     if completion in ("file", "script", "workspace"):
         paths = glob.glob(glob.escape(os.path.expanduser(start)) + "*")
         found = [path + "/" if os.path.isdir(path) else path for path in paths]

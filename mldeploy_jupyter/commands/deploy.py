@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.formatting import listing, pairs, read_id, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_namesake, find_service
 from mldeploy_jupyter.commands.options import (
-    CONFIG_PARAMS,
     INFERENCE_PARAMS,
     REPLAY,
     TARGET_PARAMS,
-    given_metadata,
-    make_changed_config,
-    make_deploy_config,
     make_inference_config,
 )
 from mldeploy_jupyter.commands.python_code import Code, call
-from mldeploy_jupyter.commands.script_defaults import fill_script
-from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, service_result
-from mldeploy_jupyter.core.configs import DeployConfig
+from mldeploy_jupyter.commands.script_defaults import fill_mlflow_script, fill_script
+from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, must_wait, service_result
 from mldeploy_jupyter.core.errors import NameInUse, WorkspaceError
 from mldeploy_jupyter.core.name_rules import make_service_name
 
+if TYPE_CHECKING:
+    from mldeploy_jupyter.api.webservices import InferenceConfig
+    from mldeploy_jupyter.core.configs import DeployConfig
+
 NO_MODEL = "none"  # as the value of --model; a model of that name is none:1
 
-_MODELS: tuple[Param, ...] = (
+MODEL_PARAMS: tuple[Param, ...] = (
     Param(
         "model",
         ("--model", "-m"),
@@ -51,49 +51,79 @@ _MODELS: tuple[Param, ...] = (
 
 
 def deploy(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.models import Model
-    from mldeploy_jupyter.api.webservices import deployments
+    from mldeploy_jupyter.api.webservices import Webservice, deployments
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+    from mldeploy_jupyter.commands.options.settings import make_deploy_config
 
     check_waiting(args)
-    models = read_models(args) if names_models(args) else _default_models(context, args)
-    config = make_deploy_config(args)
+    models = read_models(args) if names_models(args) else default_models(context, args)
+    config = make_deploy_config(args, context.note)
     name = args.name or _name_after_model(context, models)
-    inference = make_inference_config(context, args)
-    if inference is None:
-        raise UsageError(
-            "the entry script is missing",
-            why="a service needs a script with init() and run()",
-            hint="add --entry-script score.py, or -ic inferenceconfig.json",
-        )
+    inference = read_inference_config(context, args, models, "a service")
     workspace = context.workspace(args.path, write=True)
     begun_before = len(deployments.begun)
-    python = context.python = deploy_call(name, models, config, overwrite=args.overwrite)
+    fresh = keep_keys(config)
+    python = context.python = deploy_call(name, models, fresh, overwrite=args.overwrite)
     service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
+    shown: list[Any] = []
+
+    def show(record: Any) -> None:
+        """Shows the deployment at once: the processes that are started for it next take the processors."""
+        if context.show_deployment is not None and not must_wait(context, args):
+            shown.append(Webservice.from_deployment(workspace, record))
+            context.show_deployment(shown[0], False, args.timeout_sec)
+
     if service is None:
-        deployment = from_data(config) if config is not None else None
+        deployment = from_data(fresh) if fresh is not None else None
         try:
-            service = Model.deploy(workspace, name, models, inference, deployment, overwrite=args.overwrite)
+            record = deployments.deploy(
+                workspace, name, models, inference, deployment, overwrite=args.overwrite, on_recorded=show
+            )
+            service = shown[0] if shown else Webservice.from_deployment(workspace, record)
         except NameInUse as error:
             update = context.command_line(f"service update {name}")
             error.hint = f"add --overwrite, run {update}, or choose another name with -n"
             raise
     if len(deployments.begun) == begun_before:
         return service_result(service, python)
-    return finish(context, args, service, python)
+    return finish(context, args, service, python, is_shown=bool(shown))
+
+
+def read_inference_config(context: Context, args: Args, models: Any, needing: str) -> InferenceConfig:
+    """What the options say of script and environment. Raises `UsageError` without a script, which `needing` needs."""
+    fill_mlflow_script(context, args, models)
+    inference: InferenceConfig | None = make_inference_config(context, args)
+    if inference is None:
+        raise UsageError(
+            "the entry script is missing",
+            why=f"{needing} needs a script with init() and run()",
+            hint="add --entry-script score.py, or -ic inferenceconfig.json",
+        )
+    return inference
+
+
+def keep_keys(config: DeployConfig | None) -> DeployConfig | None:
+    """The configuration of a command: `migrate()` turns keys off for v1's calls, not for commands and forms."""
+    from mldeploy_jupyter.core import migration
+
+    if migration.current() is None:
+        return config
+    if config is None:
+        from mldeploy_jupyter.core.configs import DeployConfig
+
+        config = DeployConfig()
+    named = {"auth_enabled", "token_auth_enabled"} & {
+        name for name, value in config.passed.items() if value is not None
+    }
+    return config if named else config.with_settings(auth_enabled=True)
 
 
 def profile(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.models import Model
+    from mldeploy_jupyter.api.webservices.latency import NoSample
 
-    models = read_models(args) if names_models(args) else _default_models(context, args)
-    inference = make_inference_config(context, args)
-    if inference is None:
-        raise UsageError(
-            "the entry script is missing",
-            why="a service needs a script with init() and run()",
-            hint="add --entry-script score.py, or -ic inferenceconfig.json",
-        )
+    models = read_models(args) if names_models(args) else default_models(context, args)
+    inference = read_inference_config(context, args, models, "a service")
     workspace = context.workspace(args.path, write=True)
     given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "description": args.description}
     payload = Path(args.payload) if args.payload is not None else None
@@ -102,12 +132,18 @@ def profile(context: Context, args: Args) -> Result:
     head = "from pathlib import Path\n" if payload is not None else ""
     context.python = f"{head}profile = {made}\nprofile.wait_for_completion(show_output=True)\nprofile.get_details()"
     begun = Model.profile(workspace, args.name, models, inference, payload, **given)
-    begun.wait_for_completion(show_output=not context.json)
+    try:
+        begun.wait_for_completion(show_output=not context.json)
+    except NoSample as error:
+        example = json.dumps(error.example)
+        error.hint = f"write what clients send into a file, such as {example}, and add --payload input.json"
+        raise
     details = begun.get_details()
-    return Result(begun, _profile_text(details), details, context.python)
+    return Result(begun, describe_profile(details), details, context.python)
 
 
-def _profile_text(details: dict[str, Any]) -> str:
+def describe_profile(details: dict[str, Any]) -> str:
+    """What a profile measured and recommends, as lines."""
     from mldeploy_jupyter.latency.text import describe_rate
     from mldeploy_jupyter.latency.verdict import format_milliseconds
 
@@ -205,6 +241,7 @@ def update(context: Context, args: Args) -> Result:
 def read_changes(context: Context, args: Args, service: Any) -> dict[str, Any]:
     """What the options change, as arguments of `service.update`. Raises as the command does."""
     from mldeploy_jupyter.api.webservices.deploy_configuration import from_data
+    from mldeploy_jupyter.commands.options.settings import given_metadata, make_changed_config
 
     kwargs: dict[str, Any] = {}
     if names_models(args):
@@ -213,7 +250,7 @@ def read_changes(context: Context, args: Args, service: Any) -> dict[str, Any]:
     inference = make_inference_config(context, args)
     if inference is not None:
         kwargs["inference_config"] = inference
-    config = make_changed_config(args, _current_config(service))
+    config = make_changed_config(args, _current_config(service), context.note)
     if config is not None:
         kwargs["deployment_config"] = from_data(config)
     if kwargs and args.replay:
@@ -262,9 +299,11 @@ def _example_change(service: Any) -> str:
 
 def _current_config(service: Any) -> DeployConfig:
     """The live revision's settings, without tags, properties and description, which belong to the service."""
+    from mldeploy_jupyter.core.configs import DeployConfig
+
     revision = service.live_revision()
     if revision is None:
-        return DeployConfig(service.compute_type)
+        return DeployConfig(service.record.compute_type)
     return DeployConfig.from_dict(revision.deploy_config).without_metadata()
 
 
@@ -284,7 +323,7 @@ def read_models(args: Args) -> list[Any]:
     return models
 
 
-def _default_models(context: Context, args: Args) -> list[Any]:
+def default_models(context: Context, args: Args) -> list[Any]:
     """The models of a deployment for which no option names them.
 
     They are the context's; without a notebook, the model after which the service is named.
@@ -321,10 +360,29 @@ _CHANGES: tuple[Param, ...] = (
     Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
 )
 
-_UPDATE_CONFIG = tuple(
-    replace(param, doc="Tags in place of all that it has. See --add-tag.") if param.name == "config_tags" else param
-    for param in CONFIG_PARAMS
-)
+
+def _deploy_params() -> tuple[Param, ...]:
+    from mldeploy_jupyter.commands.options.settings import CONFIG_PARAMS
+
+    overwrite = Param(
+        "overwrite",
+        ("--overwrite",),
+        "Replace a service that has this name; service update changes it instead.",
+        "switch",
+    )
+    return (_NAME, *MODEL_PARAMS, *TARGET_PARAMS, overwrite, *WAIT, *INFERENCE_PARAMS, *CONFIG_PARAMS)
+
+
+def _update_params() -> tuple[Param, ...]:
+    from mldeploy_jupyter.commands.options.settings import CONFIG_PARAMS
+
+    settings = (
+        replace(param, doc="Tags in place of all that it has. See --add-tag.") if param.name == "config_tags" else param
+        for param in CONFIG_PARAMS
+        if param.name != "config_engine"  # a service keeps its engine
+    )
+    return (_UPDATE_NAME, *MODEL_PARAMS, TARGET_PARAMS[1], REPLAY, *WAIT, *_CHANGES, *INFERENCE_PARAMS, *settings)
+
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -333,20 +391,7 @@ COMMANDS: tuple[Command, ...] = (
         "The script has init(), called once, and run(...), called for each request. It is checked, loaded and probed\n"
         "before the service is live; then service run scores with it. Without -m it serves the latest version of the\n"
         "model that has the service's name, if there is one.",
-        (
-            _NAME,
-            *_MODELS,
-            *TARGET_PARAMS,
-            Param(
-                "overwrite",
-                ("--overwrite",),
-                "Replace a service that has this name; service update changes it instead.",
-                "switch",
-            ),
-            *WAIT,
-            *INFERENCE_PARAMS,
-            *CONFIG_PARAMS,
-        ),
+        _deploy_params,
         deploy,
         "model deploy churn -m churn:3 --entry-script score.py",
     ),
@@ -356,7 +401,7 @@ COMMANDS: tuple[Command, ...] = (
         "Deploys it with one worker under a temporary name, puts a ramp of load on it, and removes it again.",
         (
             Param("name", ("--name", "-n"), "The profile's name.", required=True, positional=True),
-            *_MODELS,
+            *MODEL_PARAMS,
             Param(
                 "payload",
                 ("--payload", "-d"),
@@ -376,7 +421,7 @@ COMMANDS: tuple[Command, ...] = (
         ("service", "update"),
         "Change a service; the old version serves until the new one answers.\n\n"
         "Only what an option names is changed. A new script alone keeps the environment of the old one.",
-        (_UPDATE_NAME, *_MODELS, TARGET_PARAMS[1], REPLAY, *WAIT, *_CHANGES, *INFERENCE_PARAMS, *_UPDATE_CONFIG),
+        _update_params,
         update,
         "service update churn -m churn:4",
     ),

@@ -9,9 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
-from mldeploy_jupyter.core.storage_errors import explain_unusable
-from mldeploy_jupyter.core.workspace.folder import FOLDER
-from mldeploy_jupyter.core.workspace.known_workspaces import index_path
 
 
 class UsageError(UserErrorException):
@@ -51,6 +48,8 @@ def explain_damaged_files() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        from mldeploy_jupyter.core.storage_errors import explain_unusable
+
         explained = explain_unusable(error, _our_places(error))
         if explained is None:
             raise
@@ -59,6 +58,8 @@ def explain_damaged_files() -> Iterator[None]:
 
 def _our_places(error: OSError) -> list[Path]:
     """The workspace's folder that the error's file is in, if it is in one, and the user's folders."""
+    from mldeploy_jupyter.core.workspace.folder import FOLDER
+    from mldeploy_jupyter.core.workspace.known_workspaces import index_path
     from mldeploy_jupyter.environments.cache import cache_root
 
     name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""

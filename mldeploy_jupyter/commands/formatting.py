@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str]) -> str:
     """Aligned columns under `head`; None is shown as `-`. Cells are cleaned."""
     cells = [[printable_line(str(cell)) if cell is not None else "-" for cell in row] for row in [head, *rows]]
-    widths = [max(display_width(row[index]) for row in cells) for index in range(len(head))]
+    lengths = [[*map(display_width, row)] for row in cells]
+    widths = [max(column) for column in zip(*lengths, strict=True)]
     return "\n".join(
-        "  ".join(cell + " " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
+        "  ".join(cell + " " * (width - length) for cell, width, length in zip(row, widths, own, strict=True)).rstrip()
+        for row, own in zip(cells, lengths, strict=True)
     )
+
+
+def target_word(service: Mapping[str, Any]) -> str:
+    """Where a service runs, in tables: Docker, or the compute type. `service` is its data."""
+    return "Docker" if service.get("engine") == "docker" else str(service["computeType"])
 
 
 REVISION_HEAD = ("REVISION", "OUTCOME", "MODELS", "MADE")

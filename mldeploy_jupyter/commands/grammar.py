@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TextIO
 
 from mldeploy_jupyter.core.errors import MldeployError
@@ -82,7 +83,7 @@ class Result:
     failure: MldeployError | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Context:
     """Where a command runs, and what its front end adds to it.
 
@@ -90,8 +91,8 @@ class Context:
     for the deployment that it began when neither `--wait` nor `--no-wait` is given. `show_deployment(service, wait,
     timeout_sec)` shows that deployment; without one it is shown on the error stream while the command waits.
 
-    `follow_latency(run)` shows a run of the latency lab while it goes on and returns its result; without one, a line on
-    the error stream says how far it is.
+    `follow_latency(run, limit)` shows a run of the latency lab while it goes on and returns its result, `limit` is a
+    latency in milliseconds to draw, or None; without one, a line on the error stream says how far it is.
 
     With `isatty` `err` is a screen, on which a line may be overwritten.
 
@@ -108,7 +109,7 @@ class Context:
     json: bool = False
     wait_by_default: bool = True
     show_deployment: Callable[[Any, bool, float | None], None] | None = None
-    follow_latency: Callable[[Any], Any] | None = None
+    follow_latency: Callable[[Any, float | None], Any] | None = None
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     default_models: Callable[[Context, Args], list[str]] | None = None
@@ -144,13 +145,17 @@ class Context:
         return self.open_workspace(path, write=write, announce=self.note)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Command:
-    """`path` holds the words the user types, such as `("model", "deploy")`; the first line of `doc` is the summary."""
+    """`path` holds the words the user types, such as `("model", "deploy")`; the first line of `doc` is the summary.
+
+    `declared` are the parameters, or a function that returns them where they take imports: it is called when they are
+    first looked at.
+    """
 
     path: tuple[str, ...]
     doc: str
-    params: tuple[Param, ...]
+    declared: tuple[Param, ...] | Callable[[], tuple[Param, ...]]
     run: Callable[[Context, Args], Result]
     example: str = ""
 
@@ -161,6 +166,10 @@ class Command:
     @property
     def summary(self) -> str:
         return self.doc.partition("\n")[0]
+
+    @cached_property
+    def params(self) -> tuple[Param, ...]:
+        return self.declared() if callable(self.declared) else self.declared
 
     @property
     def all_params(self) -> tuple[Param, ...]:
@@ -192,8 +201,16 @@ COMMON: tuple[Param, ...] = (
     Param(
         "output",
         ("--output", "-o"),
-        "json is the same as --json.",
-        choices=("json", "jsonc", "table"),
+        "The format of the result; json is the same as --json. tsv is for shells: a line for each item, no names.",
+        choices=("json", "jsonc", "table", "tsv", "yaml", "yamlc", "none"),
+        group=_COMMON,
+        advanced=True,
+    ),
+    Param(
+        "query",
+        ("--query",),
+        "Which parts of the result to write, as JSON or as --output says: a JMESPath expression such as [].name.",
+        metavar="EXPRESSION",
         group=_COMMON,
         advanced=True,
     ),
@@ -204,6 +221,14 @@ COMMON: tuple[Param, ...] = (
         "resource_group", ("--resource-group", "-g"), "Accepted as in v1, but not used.", group=_COMMON, advanced=True
     ),
     Param("subscription_id", ("--subscription-id",), "Accepted as in v1, but not used.", group=_COMMON, advanced=True),
+    Param(
+        "verbose",
+        ("--verbose", "-v", "--debug", "--only-show-errors"),
+        "Accepted as in v1, but not used: errors always have all details.",
+        "switch",
+        group=_COMMON,
+        advanced=True,
+    ),
     Param("help", ("--help", "-h"), "Show the help.", "switch", group=_COMMON),
     Param("help_all", ("--help-all",), "Show the help with every option.", "switch", group=_COMMON),
 )

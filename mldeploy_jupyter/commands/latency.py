@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
+import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.errors import RunInvalid, UsageError, WaitInterrupted
 from mldeploy_jupyter.commands.formatting import table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
-from mldeploy_jupyter.commands.latency_budget import BUDGET_PARAMS, check_enough_requests, judge_budget, read_budget
-from mldeploy_jupyter.commands.latency_ramp import read_ramp
+from mldeploy_jupyter.commands.latency_values import (
+    BUDGET_PARAMS,
+    check_enough_requests,
+    drawn_limit,
+    judge_budget,
+    read_budget,
+    read_payload,
+    read_ramp,
+)
 from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import Code, call, program
 from mldeploy_jupyter.core.errors import MldeployError
@@ -49,7 +57,13 @@ PARAMS: tuple[Param, ...] = (
         metavar="N",
         group=LOAD,
     ),
-    Param("duration", ("--duration",), "Seconds of load on each service. Default 10.", "number", group=LOAD),
+    Param(
+        "duration",
+        ("--duration",),
+        "Seconds of load on each service. By default what p99 needs, 1,000 requests: 10 to 120. In a ramp 10 a step.",
+        "number",
+        group=LOAD,
+    ),
     Param(
         "users",
         ("--users", "-u"),
@@ -75,9 +89,9 @@ PARAMS: tuple[Param, ...] = (
     Param(
         "payload",
         ("--payload", "-d"),
-        "What to send: one JSON value a line (.jsonl), or one body. By default the service's sample.",
+        "What to send: JSON, or a file with one value a line (.jsonl) or one body. By default the service's sample.",
         completion="file",
-        metavar="FILE",
+        metavar="INPUT",
         group=LOAD,
     ),
     Param("warmup", ("--warmup",), "Requests that are not counted. Default 20.", "integer", metavar="N", group=LOAD),
@@ -130,7 +144,7 @@ PARAMS: tuple[Param, ...] = (
 
 
 def measure(context: Context, args: Args) -> Result:
-    from mldeploy_jupyter.api.webservices.latency import start_latency
+    from mldeploy_jupyter.api.webservices.latency import NoSample, start_latency
 
     if not args.name and not args.url:
         raise UsageError(
@@ -149,21 +163,30 @@ def measure(context: Context, args: Args) -> Result:
     key = _read_key(args)
     services = [_find(context, args, name) for name in dict.fromkeys(args.name or [])]
     context.python = _python(args, options)
-    run = start_latency(
-        [*services, *(args.url or [])],
-        **options,
-        save=not args.no_save,
-        allow_foreign=args.may_load,
-        key=key,
-    )
-    result = _wait(context, run)
+    try:
+        run = start_latency(
+            [*services, *(args.url or [])],
+            **options,
+            save=not args.no_save,
+            allow_foreign=args.may_load,
+            key=key,
+        )
+    except NoSample as error:
+        name = shlex.quote(services[0].name) if services else f"--url {args.url[0]} --i-may-load-this"
+        line = context.command_line(f"latency {name} -d {shlex.quote(json.dumps(error.example))}")
+        error.hint = f"give it what your clients send, or a file of JSON lines: {line}"
+        raise
+    result = _wait(context, run, drawn_limit(budget))
     return _report(context, result, budget)
 
 
-def _wait(context: Context, run: LatencyRun) -> LatencyResult:
-    """The result of the run; an interrupt ends it, and what was measured is returned."""
+def _wait(context: Context, run: LatencyRun, limit: float | None) -> LatencyResult:
+    """The result of the run; an interrupt ends it, and what was measured is returned.
+
+    `limit` is drawn where a front end shows a figure, in milliseconds.
+    """
     if context.follow_latency is not None and not context.json:
-        followed: LatencyResult = context.follow_latency(run)
+        followed: LatencyResult = context.follow_latency(run, limit)
         return followed
     line = StatusLine(context)
     try:
@@ -209,6 +232,7 @@ def as_data(result: LatencyResult, before: LatencyResult | None = None) -> dict[
         **result.to_dict(),
         "valid": result.valid,
         "invalidReason": result.invalid_reason,
+        "leftOutSeconds": round(sum(block[4] for block in result.left_out), 3),
         "services": result.rows(),
         "verdict": result.judge(before),
         "comparedWith": before.id if before is not None else None,
@@ -230,6 +254,8 @@ class StatusLine:
     def show(self, text: str) -> None:
         if not self._context.isatty:
             return
+        import shutil
+
         text = cut(printable_line(text), max(20, shutil.get_terminal_size((80, 24)).columns - 1))
         self._context.err.write("\r" + text + " " * max(0, self._shown - len(text)))
         self._context.err.flush()
@@ -253,15 +279,16 @@ def _options(args: Args) -> dict[str, Any]:
     if args.ramp is not None:
         given["ramp"] = read_ramp(args.ramp)
     if args.payload is not None:
-        given["payload"] = Path(args.payload)
+        given["payload"] = read_payload(args.payload)
     return given
 
 
 def _python(args: Args, options: dict[str, Any]) -> str:
     shown = {**options}
-    if "payload" in shown:
+    from_file = isinstance(shown.get("payload"), Path)
+    if from_file:
         shown["payload"] = Code(f"Path({str(shown['payload'])!r})")
-    head = ["from pathlib import Path"] if "payload" in shown else []
+    head = ["from pathlib import Path"] if from_file else []
     if args.name and len(args.name) == 1 and not args.url:
         lines = [f"service = Webservice(ws, {args.name[0]!r})", call("result = service.latency", **shown)]
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,10 @@ def find_service_anywhere(context: Context, args: Args, *, beyond_workspace: boo
         )
     if isinstance(not_found, WebserviceNotFound) or not folders:
         raise not_found
+    counted = "only workspace" if len(folders) == 1 else f"{len(folders)} workspaces"
     raise WebserviceNotFound(
         f"no workspace has a service {args.name!r}",
-        why=f"looked in all of your workspaces, {len(folders)} in number; there is none in {Path.cwd()} or above it",
+        why=f"looked in your {counted}; there is none in {Path.cwd()} or above it",
         hint="see what there is with `mldeploy service list --all`",
     )
 
@@ -116,14 +118,25 @@ def find_namesake(store: Any, service: str) -> str:
 
 
 def all_services(context: Context) -> list[Any]:
-    """The services of every workspace of the user. A workspace that cannot be read is skipped, with a note."""
+    """The services of every workspace of the user, and of the one found from here, which the list may not have.
+
+    A workspace that cannot be read is skipped, with a note.
+    """
     from mldeploy_jupyter.api.webservices import Webservice
-    from mldeploy_jupyter.core.workspace.folder import list_workspaces
+    from mldeploy_jupyter.core.workspace.folder import find_workspace, list_workspaces
+    from mldeploy_jupyter.deployment.services.lost_services import describe_lost_services, find_lost_services
 
     found = []
-    for folder in list_workspaces(on_broken=lambda error: context.note(f"note: left out: {error.message}")):
+    folders = list_workspaces(on_broken=lambda error: context.note(f"note: left out: {error.message}"))
+    with suppress(WorkspaceError):  # a broken one has its note
+        here = find_workspace()
+        if here is not None and here.root not in {folder.root for folder in folders}:
+            folders.append(here)
+    for folder in folders:
         try:
             found.extend(Webservice.list(context.workspace(str(folder.root))))
         except MldeployError as error:
             context.note(f"note: the workspace {folder.root.parent} is left out: {error.message}")
+    if lost := describe_lost_services(find_lost_services()):
+        context.note(f"note: {lost}")
     return found

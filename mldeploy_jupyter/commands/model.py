@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def find_model(context: Context, args: Args) -> Any:
 
 
 def register(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.arguments import find_source
     from mldeploy_jupyter.api.models import Model
 
     run_id = args.run_id
@@ -87,6 +89,8 @@ def register(context: Context, args: Args) -> Result:
         )
     if args.output_metadata_file:
         check_writable(args.output_metadata_file, "--output-metadata-file")
+    if args.model_path and not re.match(r"(models|runs):", args.model_path):
+        find_source(args.model_path)  # before a workspace is created
     workspace = context.workspace(args.path, write=True)
     if args.asset_path:
         from mldeploy_jupyter.api.runs import Run
@@ -167,7 +171,12 @@ def show(context: Context, args: Args) -> Result:
 def update(context: Context, args: Args) -> Result:
     model = find_model(context, args)
     resources = _resources(args, model.resource_configuration)
-    texts = {"description": args.description, "resource_configuration": resources}
+    texts = {
+        "description": args.description,
+        "resource_configuration": resources,
+        "sample_input_dataset": args.sample_input_dataset_id,
+        "sample_output_dataset": args.sample_output_dataset_id,
+    }
     texts = {name: value for name, value in texts.items() if value is not None}
     given = (args.add_tag, args.remove_tag, args.add_property, texts or None)
     if all(value is None for value in given):
@@ -203,6 +212,15 @@ def delete(context: Context, args: Args) -> Result:
 _TAGS = (
     Param("tag", ("--tag",), "Tags, changed freely later.", "list", metavar="KEY=VALUE"),
     Param("property", ("--property",), "Properties; added to later, never changed.", "list", metavar="KEY=VALUE"),
+)
+_SAMPLES = tuple(
+    Param(
+        f"sample_{kind}_dataset_id",
+        (f"--sample-{kind}-dataset-id",),
+        "A data set's id; kept with the model.",
+        advanced=True,
+    )
+    for kind in ("input", "output")
 )
 _RESOURCES = (
     Param(
@@ -257,18 +275,7 @@ COMMANDS: tuple[Command, ...] = (
             Param("model_framework", ("--model-framework",), "Such as ScikitLearn, Onnx or PyTorch."),
             Param("model_framework_version", ("--model-framework-version",), "The framework's version.", advanced=True),
             *_RESOURCES,
-            Param(
-                "sample_input_dataset_id",
-                ("--sample-input-dataset-id",),
-                "A data set's id; kept with the model.",
-                advanced=True,
-            ),
-            Param(
-                "sample_output_dataset_id",
-                ("--sample-output-dataset-id",),
-                "A data set's id; kept with the model.",
-                advanced=True,
-            ),
+            *_SAMPLES,
             Param(
                 "output_metadata_file",
                 ("--output-metadata-file", "-t"),
@@ -313,6 +320,7 @@ COMMANDS: tuple[Command, ...] = (
             Param("add_property", ("--add-property",), "Properties to add.", "list", metavar="KEY=VALUE"),
             Param("description", ("--description", "-d"), "The new description."),
             *_RESOURCES,
+            *_SAMPLES,
         ),
         update,
         "model update churn:3 --add-tag stage=prod",

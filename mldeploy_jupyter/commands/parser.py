@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import itertools
 import re
 from collections.abc import Sequence
 from typing import NoReturn
 
+from mldeploy_jupyter.commands.az.advice import explain_v1, explain_v1_option
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import COMMON, Args, Command, Param
 
@@ -20,9 +20,25 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError("the options cannot be read", why=message[:1].lower() + message[1:])
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """One is made for each option; without a width each asks the terminal for its own."""
+    return argparse.HelpFormatter(prog, width=80)
+
+
 # Messages of argparse about the value of an option, which name all its spellings.
-_NO_VALUE = re.compile(r"argument (\S+): expected (?:at least )?one argument")
-_SWITCH_WITH_VALUE = re.compile(r"argument (\S+): ignored explicit argument (.+)")
+_NO_VALUE = r"argument (\S+): expected (?:at least )?one argument"
+_SWITCH_WITH_VALUE = r"argument (\S+): ignored explicit argument (.+)"
+
+
+# What other programs call a command.
+_OTHER_NAMES = {
+    **dict.fromkeys(("score", "predict", "invoke"), "service run"),
+    **dict.fromkeys(("status", "describe"), "service show"),
+    **dict.fromkeys(("ls", "ps"), "service list"),
+    **dict.fromkeys(("rm", "remove", "undeploy"), "service delete"),
+    "serve": "model deploy",
+    "init": "workspace create",
+}
 
 
 def find_command(words: Sequence[str], commands: Sequence[Command]) -> tuple[Command, list[str]]:
@@ -36,6 +52,9 @@ def find_command(words: Sequence[str], commands: Sequence[Command]) -> tuple[Com
 def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageError:
     """The error for words that begin with no command."""
     first = words[0]
+    explained = explain_v1(words)
+    if explained is not None:
+        return explained
     names = [command.path[1] for command in commands if command.path[0] == first and len(command.path) > 1]
     if not names:
         firsts = dict.fromkeys(command.path[0] for command in commands)
@@ -48,21 +67,31 @@ def unknown_command(words: Sequence[str], commands: Sequence[Command]) -> UsageE
             why=f"it is one of {', '.join(names)}",
             hint=f"run: mldeploy {first} --help",
         )
-    near = difflib.get_close_matches(words[1], names, n=1)
+    meant = _OTHER_NAMES.get(words[1], "").rpartition(" ")[2]
+    near = [meant] if meant in names else _close_matches(words[1], names)
     why = f"{first} is followed by one of {', '.join(names)}"
-    return _not_a_command(f"{first} {words[1]}", why, f"{first} {near[0]}" if near else "")
+    return _not_a_command(f"{first} {words[1]}", why, f"{first} {near[0]}" if near else "", f"{first} --help")
 
 
-def _not_a_command(typed: str, why: str, suggestion: str) -> UsageError:
-    hint = f"did you mean: mldeploy {suggestion}" if suggestion else "run: mldeploy --help"
+def _not_a_command(typed: str, why: str, suggestion: str, help_words: str = "--help") -> UsageError:
+    hint = f"did you mean: mldeploy {suggestion}" if suggestion else f"run: mldeploy {help_words}"
     return UsageError(f"{typed!r} is not a command", why=why, hint=hint)
+
+
+def _close_matches(word: str, words: Sequence[str]) -> list[str]:
+    """The word that was meant, if any. Most lines have no mistake, and need no `difflib`."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, words, n=1)
 
 
 def _suggest(words: Sequence[str], commands: Sequence[Command]) -> str:
     """The command that a wrong first word may stand for; "" when nothing resembles it."""
+    if words[0] in _OTHER_NAMES:
+        return _OTHER_NAMES[words[0]]
     groups = {command.path[0] for command in commands if len(command.path) > 1}
     by_last_word = {command.path[-1]: command.name for command in reversed(commands)}
-    near = difflib.get_close_matches(words[0], sorted({*groups, *by_last_word}), n=1)
+    near = _close_matches(words[0], sorted({*groups, *by_last_word}))
     if near and near[0] in groups:
         # `mldeploy services`, alone, asks what there is.
         return " ".join([near[0], *(words[1:2] or ["list"] * ((near[0], "list") in {c.path for c in commands}))])
@@ -72,12 +101,14 @@ def _suggest(words: Sequence[str], commands: Sequence[Command]) -> str:
 
 def parse(command: Command, words: Sequence[str]) -> Args:
     """The arguments of a command. Omitted ones are None, omitted switches False. Raises `UsageError`."""
-    parser = _Parser(prog=command.name, add_help=False, allow_abbrev=False, argument_default=None)
+    parser = _Parser(
+        prog=command.name, add_help=False, allow_abbrev=False, argument_default=None, formatter_class=_formatter
+    )
     for param in command.all_params:
         if param.flags:
             _add_option(parser, param)
     try:
-        args, rest = parser.parse_known_args(list(words))
+        args, rest = parser.parse_known_args(_complete_options(command, words))
     except argparse.ArgumentError as error:
         raise _with_help(command, UsageError("the options cannot be read", why=str(error))) from None
     except UsageError as error:
@@ -93,15 +124,33 @@ def parse(command: Command, words: Sequence[str]) -> Args:
     return args
 
 
+def _complete_options(command: Command, words: Sequence[str]) -> list[str]:
+    """The words, with options whose last words are left out in full, as `--workspace` for `--workspace-name`.
+
+    `az` accepts the beginning of an option that fits only one; here it has to end where a word ends.
+    """
+    flags = {flag: param for param in command.all_params for flag in param.flags}
+    end = words.index("--") if "--" in words else len(words)
+    completed = []
+    for word in words[:end]:
+        option, sign, value = word.partition("=")
+        if option.startswith("--") and option not in flags:
+            found = [flag for flag in flags if flag.startswith(f"{option}-")]
+            if len({flags[flag].name for flag in found}) == 1:
+                word = found[0] + sign + value
+        completed.append(word)
+    return [*completed, *words[end:]]
+
+
 def _value_error(command: Command, error: UsageError, words: Sequence[str]) -> UsageError:
     """The error with the option as it was typed, when it lacks a value or has one too many."""
-    found = _NO_VALUE.fullmatch(error.why) or _SWITCH_WITH_VALUE.fullmatch(error.why)
+    found = re.fullmatch(_NO_VALUE, error.why) or re.fullmatch(_SWITCH_WITH_VALUE, error.why)
     if found is None:
         return error
     flags = found[1].split("/")
     typed = next((word for word in reversed(words) if word.partition("=")[0] in flags), flags[-1])
     flag = typed.partition("=")[0]
-    if found.re is _SWITCH_WITH_VALUE:
+    if found.re.pattern == _SWITCH_WITH_VALUE:
         return UsageError(f"{flag} takes no value", why=f"it was given {found[2]}", hint=f"write {flag} alone")
     after = next((after for word, after in itertools.pairwise(words) if word == typed), "")
     if len(after) > 1 and after not in {known for param in command.all_params for known in param.flags}:
@@ -151,8 +200,11 @@ def _assign_positionals(command: Command, args: Args, rest: list[str]) -> None:
 
 
 def unknown_option(command: Command, option: str) -> UsageError:
+    explained = explain_v1_option(option, command.name)
+    if explained is not None:
+        return explained
     flags = [flag for param in command.all_params for flag in param.flags]
-    near = difflib.get_close_matches(option, flags, n=1, cutoff=0.6)
+    near = _close_matches(option, flags)
     same = [param.display_name for param in command.all_params if near and near[0] in param.flags]
     if near and same and near[0].replace("_", "-") == same[0]:
         near = same  # a spelling of v1, such as --num_lines
@@ -180,7 +232,7 @@ def _check_values(command: Command, args: Args, words: Sequence[str]) -> None:
         if param.choices and str(value).lower() in param.choices:
             setattr(args, param.name, str(value).lower())
         elif param.choices:
-            near = difflib.get_close_matches(str(value), param.choices, n=1)
+            near = _close_matches(str(value), param.choices)
             hint = f"did you mean {near[0]}?" if near else f"run: mldeploy {command.name} --help"
             several = f"one of {', '.join(param.offered_choices)}"
             why = f"it must be {several if len(param.offered_choices) > 1 else param.offered_choices[0]}"

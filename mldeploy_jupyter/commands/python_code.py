@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Args, Context, Result
-from mldeploy_jupyter.commands.options import make_deploy_config
 
 LINE_LENGTH = 88  # columns; a longer call takes one line for each argument
 
@@ -120,5 +119,7 @@ def inference_config(args: Args, defaults: Mapping[str, Any]) -> str:
 
 def deployment_config(args: Args) -> str:
     """The deploy configuration of a command's options, with keys hidden; "" when the options name none."""
+    from mldeploy_jupyter.commands.options.settings import make_deploy_config
+
     config = make_deploy_config(args)
     return repr(config).replace("=***", "='***'") if config is not None else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import shlex
@@ -27,7 +26,7 @@ OUTPUT_LINES = 20  # of the script's output that are shown
 VALUE_COLUMNS = 28  # of a request or a response that are shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Script:
     """An entry script to check. `cell` is the run of the notebook cell that wrote it; its lines are then the cell's.
 
@@ -299,19 +298,7 @@ def source_warnings(script: Script) -> list[str]:
     if caught is not None:
         problem = "run() answers with the text of an exception, so a failure looks like a good answer (HTTP 200)"
         found.append((caught, f"{problem}; let it raise"))
-    for line in _sklearn_externals(script.text):
-        found.append((line, "sklearn.externals has no joblib since scikit-learn 0.23; write import joblib"))
     return [f"line {line + script.offset}: {problem}" for line, problem in found]
-
-
-def _sklearn_externals(text: str) -> list[int]:
-    lines = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.ImportFrom) and node.module == "sklearn.externals":
-            lines += [node.lineno for alias in node.names if alias.name == "joblib"]
-        elif isinstance(node, ast.Import):
-            lines += [node.lineno for alias in node.names if alias.name.startswith("sklearn.externals")]
-    return lines
 
 
 def run_warnings(script: Script, checked: ScriptCheck) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,21 @@ def fill_script(context: Context, args: Args, live: Any) -> None:
         directory = find_source_directory(live)
         args.entry_script = live.inference_config["entry_script"] if directory is not None else str(script)
         args.source_directory = args.source_directory or (str(directory) if directory is not None else None)
+
+
+def fill_mlflow_script(context: Context, args: Args, models: list[Any]) -> None:
+    """Fills in the script for a model of MLflow among `models` where nothing names a script."""
+    from mldeploy_jupyter.api.webservices.deploy_arguments import mlflow_script, resolve_models
+
+    if args.entry_script or args.inference_config or context.defaults.get("entry_script") or not models:
+        return
+    script = None
+    with suppress(MldeployError):  # the command itself says what is wrong with its models or workspace
+        workspace = context.workspace(args.path)
+        script = mlflow_script(workspace, resolve_models(workspace, models))
+    if script is not None:
+        args.entry_script = str(script)
+        context.note("Scoring as `mlflow models serve` does: the model is MLflow's, and no entry script is named")
 
 
 def keep_environment(context: Context, args: Args, live: Any) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import listing, revision_table, split_filters, table
+from mldeploy_jupyter.commands.formatting import listing, revision_table, split_filters, table, target_word
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
 from mldeploy_jupyter.commands.options import REPLAY, TARGETS
@@ -38,19 +37,21 @@ def list_services(context: Context, args: Args) -> Result:
     services = all_services(context) if workspace is None else Webservice.list(workspace)
     overviews = [read for read in read_overviews(services) if _matches(read.data, args)]
     services = [read.service for read in overviews]
+    workspaces = {id(service.workspace): service.workspace for service in services}
+    places = {key: str(workspace.folder.root.parent) for key, workspace in workspaces.items()}
     rows = []
     for read in overviews:
-        row = [read.service.name, read.shown_state, read.data["computeType"], read.data["scoringUri"]]
-        rows.append([*row, read.service.workspace.folder.root.parent] if everywhere else row)
+        row = [read.service.name, read.shown_state, target_word(read.data), read.data["scoringUri"]]
+        rows.append([*row, places[id(read.service.workspace)]] if everywhere else row)
     head = ("NAME", "STATE", "TARGET", "SCORING URI", *(("WORKSPACE",) if everywhere else ()))
     text = table(rows, head) if rows else "No services. Deploy one with: mldeploy model deploy"
-    data = [_add_folder(read.data, read.service) for read in overviews]
+    data = [_add_folder(read.data, places[id(read.service.workspace)]) for read in overviews]
     return Result(services, text, data, "Webservice.list(ws)")
 
 
-def _add_folder(data: dict[str, Any], service: Any) -> dict[str, Any]:
+def _add_folder(data: dict[str, Any], place: str) -> dict[str, Any]:
     """A service's data for `--json`, with the folder of its workspace: names of workspaces may repeat."""
-    return {**data, "workspacePath": str(service.workspace.folder.root.parent)}
+    return {**data, "workspacePath": place}
 
 
 def _matches(service: dict[str, Any], args: Args) -> bool:
@@ -76,7 +77,8 @@ def show(context: Context, args: Args) -> Result:
     text = listing({**data, "state": service.shown_state})  # in the words of `service list`; data has those of v1
     text = f"{text}\n\n{revision_table(revisions)}" if revisions else text
     python = call("Webservice", "ws", repr(service.name))
-    return Result(service, text, {**_add_folder(data, service), "revisions": revisions}, python)
+    place = str(service.workspace.folder.root.parent)
+    return Result(service, text, {**_add_folder(data, place), "revisions": revisions}, python)
 
 
 def run(context: Context, args: Args) -> Result:
@@ -147,6 +149,8 @@ def _refuse_file_name(text: str) -> None:
             hint=f"did you mean -d @{text}? To send these words as they are, pipe them in with -d -",
         )
     if text.rpartition(".")[2].lower() in _DATA_FILES:
+        from difflib import get_close_matches
+
         near = get_close_matches(text, os.listdir(), n=1)
         raise UsageError(
             f"-d takes the input itself, and {text} looks like the name of a file",

@@ -30,13 +30,20 @@ def check_waiting(args: Args) -> None:
         raise UsageError("--wait and --no-wait exclude each other", why="both are given", hint="leave one of them out")
 
 
-def finish(context: Context, args: Args, service: Any, python: str) -> Result:
+def must_wait(context: Context, args: Args) -> bool:
+    """Whether a command that begins a deployment waits for its end."""
+    return bool(args.wait or (context.wait_by_default and not args.no_wait))
+
+
+def finish(context: Context, args: Args, service: Any, python: str, *, is_shown: bool = False) -> Result:
     """The result of a command that began a deployment, once the deployment was shown and, if asked, waited for.
 
     Raises the deployment's error, or `WaitInterrupted`.
     """
-    wait = args.wait or (context.wait_by_default and not args.no_wait)
-    if context.show_deployment is not None:
+    wait = must_wait(context, args)
+    if is_shown:
+        pass
+    elif context.show_deployment is not None:
         context.show_deployment(service, wait, args.timeout_sec)
     elif wait:
         follow(context, service, args.timeout_sec)
@@ -122,7 +129,7 @@ def service_result(service: Any, python: str) -> Result:
         {
             "name": service.name,
             "state": service.shown_state,
-            "target": data.get("computeType"),
+            "target": "Docker" if data.get("imageId") else data.get("computeType"),
             "scoring uri": data.get("scoringUri"),
             "swagger uri": data.get("swaggerUri"),
         }

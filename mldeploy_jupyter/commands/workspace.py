@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
-from mldeploy_jupyter.commands.formatting import listing, table
+from mldeploy_jupyter.commands.formatting import listing, pairs, table
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.python_code import call
 from mldeploy_jupyter.core.errors import WorkspaceError
@@ -64,7 +65,15 @@ def create(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.workspace import Workspace
 
     folder = args.folder or args.path or "."
-    given = {"store": args.store, "artifacts": args.artifacts}
+    given = {
+        "location": args.location,
+        "store": args.store,
+        "artifacts": args.artifacts,
+        "friendly_name": args.friendly_name,
+        "tags": pairs(args.tags, "--tags"),
+    }
+    if args.azure is not None:
+        context.note("note: --sku and the options of Azure's resources are not used here; the workspace is a folder.")
     kwargs = {name: value for name, value in given.items() if value is not None}
     workspace = Workspace.create(args.name, path=folder, exist_ok=args.exist_ok, **kwargs)
     python = call("Workspace.create", repr(args.name), path=folder, **kwargs)
@@ -81,6 +90,27 @@ def show(context: Context, args: Args) -> Result:
     return Result(workspace, listing(_details(workspace)), _details(workspace), "Workspace.from_config().get_details()")
 
 
+def update(context: Context, args: Args) -> Result:
+    given = {
+        "base_image": args.base_image,
+        "image_registry": args.image_registry,
+        "friendly_name": args.friendly_name,
+        "description": args.description,
+        "tags": pairs(args.tags, "--tags"),
+    }
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise UsageError(
+            "there is nothing to change",
+            why="no option names a change",
+            hint=f"for example: {context.command_line('workspace update --base-image python:{python}-slim')}",
+        )
+    workspace = context.workspace(args.folder or args.path)
+    context.python = call("Workspace.from_config().update", **changes)
+    details = dict(workspace.update(**changes))
+    return Result(workspace, f"Updated {printable_line(workspace.name)}.\n{listing(details)}", details, context.python)
+
+
 def list_(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.core.workspace.folder import list_workspaces
 
@@ -95,8 +125,28 @@ def list_(context: Context, args: Args) -> Result:
     )
 
 
+def delete(context: Context, args: Args) -> Result:
+    workspace = context.workspace(args.folder or args.path)
+    folder = workspace.find_folder().root
+    context.python = "Workspace.from_config().delete()"
+    if not args.yes:
+        line = f"workspace delete {shlex.quote(args.folder)} --yes" if args.folder else "workspace delete --yes"
+        count = len(workspace.models)
+        raise UsageError(
+            f"the workspace {printable_line(workspace.name)} is not deleted",
+            why=f"deleting it removes {folder} with {count:,} model{'' if count == 1 else 's'}, and cannot be undone",
+            hint=f"if that is meant: {context.command_line(line)}",
+        )
+    name = workspace.name
+    workspace.delete()
+    text = f"Deleted the workspace {printable_line(name)}: {folder}"
+    return Result(None, text, {"name": name, "path": str(folder)}, context.python)
+
+
 def prune(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.api.workspace import prune as run_prune
+    from mldeploy_jupyter.core.workspace.folder import find_workspace
 
     keep = 20 if args.keep_deployments is None else args.keep_deployments
     if keep < 0:
@@ -105,10 +155,20 @@ def prune(context: Context, args: Args) -> Result:
             why="it must be a whole number of at least 0",
             hint="leave it out to keep 20",
         )
-    workspace = context.workspace(args.path)
+    try:
+        workspace = context.workspace(args.path)
+    except WorkspaceError as error:
+        if not args.lost_services or args.path is not None or type(error) is not WorkspaceError or find_workspace():
+            raise
+        workspace = Workspace()  # of none: services without a workspace are no part of one
     options = {"keep_deployments": keep, "dry_run": args.dry_run, "unknown_files": args.unknown_files}
+    options["lost_services"] = args.lost_services
     report = run_prune(workspace, **options)
-    python = call("prune", "ws", **{name: value for name, value in options.items() if value or name != "unknown_files"})
+    python = call(
+        "prune",
+        "ws",
+        **{name: value for name, value in options.items() if value or name in ("keep_deployments", "dry_run")},
+    )
     data = report.to_dict() if hasattr(report, "to_dict") else dict(vars(report))
     return Result(report, str(report), data, python)
 
@@ -131,12 +191,72 @@ COMMANDS: tuple[Command, ...] = (
                 "artifacts", ("--artifacts",), "The artifacts' URL, such as abfs://container. A folder when left out."
             ),
             Param("exist_ok", ("--exist-ok",), "Accept an existing workspace.", "switch"),
+            Param("friendly_name", ("--friendly-name", "-f"), "A name for people.", advanced=True),
+            Param("tags", ("--tags", "-t", "--tag"), "Labels.", "list", metavar="KEY=VALUE", advanced=True),
+            Param("location", ("--location", "-l"), "The Azure region, kept as in v1, but not used.", advanced=True),
+            Param(
+                "azure",
+                (
+                    *("--sku", "--storage-account", "--keyvault", "--application-insights", "--container-registry"),
+                    *("--adb-workspace", "--cmk-keyvault", "--resource-cmk-uri", "--image-build-compute"),
+                    "--primary-user-assigned-identity",
+                ),
+                "Accepted as in v1, but not used.",
+                advanced=True,
+            ),
+            Param(
+                "unused",
+                ("--yes", "-y", "--no-wait", "--hbi-workspace"),
+                "Accepted as in v1, but not used.",
+                "switch",
+                advanced=True,
+            ),
         ),
         create,
         "workspace create . --name demo",
     ),
     Command(("workspace", "show"), "Show the workspace that commands here use.", (_FOLDER,), show, "workspace show"),
+    Command(
+        ("workspace", "update"),
+        "Change settings of the workspace.",
+        (
+            _FOLDER,
+            Param(
+                "base_image",
+                ("--base-image",),
+                "What images start from whose service names none; {python} stands for the version. '' for the default.",
+                metavar="IMAGE",
+            ),
+            Param(
+                "image_registry",
+                ("--image-registry",),
+                "Where images are pushed, such as registry.example:5000/team. '' for nowhere.",
+                metavar="REGISTRY",
+            ),
+            Param("friendly_name", ("--friendly-name", "-f"), "A name for people."),
+            Param("description", ("--description", "-d"), "What the workspace is for."),
+            Param(
+                "tags", ("--tags", "-t", "--tag"), "Labels, in place of all that it has.", "list", metavar="KEY=VALUE"
+            ),
+        ),
+        update,
+        "workspace update --base-image registry.example/python:{python}-slim",
+    ),
     Command(("workspace", "list"), "List your workspaces.", (), list_, "workspace list"),
+    Command(
+        ("workspace", "delete"),
+        "Delete a workspace: its folder .mldeploy, with its models.\n\n"
+        "Refused while it has services. A store or artifacts elsewhere stay.",
+        (
+            _FOLDER,
+            Param("yes", ("--yes", "-y"), "Delete it. Without it, nothing is deleted.", "switch"),
+            Param(
+                "unused", ("--all-resources", "--no-wait"), "Accepted as in v1, but not used.", "switch", advanced=True
+            ),
+        ),
+        delete,
+        "workspace delete --yes",
+    ),
     Command(
         ("prune",),
         "Remove old deployments, and files and environments that nothing uses.",
@@ -153,6 +273,12 @@ COMMANDS: tuple[Command, ...] = (
                 "unknown_files",
                 ("--unknown-files",),
                 "Also remove files of the last week that this store has never known, and a backup of it may.",
+                "switch",
+            ),
+            Param(
+                "lost_services",
+                ("--lost-services",),
+                "Also end services in containers whose workspace's folder was deleted.",
                 "switch",
             ),
         ),

@@ -9,6 +9,7 @@
     |   +-- StorageError               bytes could not be read or written (disk full, file vanished)
     +-- WebserviceException            v1's name: models, services, deployments
     |   +-- EnvironmentBuildError      a Python environment could not be built
+    |   +-- ImageError                 a container image could not be made, read or pushed
     |   +-- ModelNotFoundException     no such model
     |   +-- ModelPathNotFoundException no such path inside a run or a model
     |   +-- ModelInUse                 a service still uses the model
@@ -72,6 +73,17 @@ class MldeployError(Exception):
         what = what.rstrip(" .:") if why else what
         text = ": ".join(part for part in (what, "; ".join(why)) if part)  # several violations have a line each
         return f"{self.code}: {text}" if self.prefix_message else text
+
+    @property
+    def inner_exception(self) -> BaseException | None:
+        """What caused it (v1's attribute)."""
+        return self.__cause__
+
+    def print_stacktrace(self) -> None:
+        """Prints the error with its traceback (v1's method)."""
+        import traceback
+
+        traceback.print_exception(self)
 
     def as_dict(self) -> dict[str, Any]:
         """The error as JSON data, without empty parts, cleaned and cut as it is shown."""
@@ -171,6 +183,7 @@ class WorkspaceError(MldeployError):
     """There is no workspace, or it cannot be used."""
 
     code = "WorkspaceError"
+    found_multiple = False  # v1's attribute
 
 
 class StoreError(WorkspaceError):
@@ -190,6 +203,12 @@ class EnvironmentBuildError(WebserviceException):
 
     code = "EnvironmentFailed"
     line_limit = 2000  # a solver's explanation is long, and none of its steps can be left out
+
+
+class ImageError(WebserviceException):
+    """A container image could not be made, read from its registry or pushed to one."""
+
+    code = "ImageFailed"
 
 
 class RunEnvironmentException(MldeployError):

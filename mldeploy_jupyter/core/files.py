@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import fcntl
 import json
 import os
-import secrets
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from mldeploy_jupyter.core.errors import ConfigError, StorageError
 
 # What opening a file raises where it is not, where something else is, and where it may not be read.
 UNREADABLE = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
+
+WORKSPACE_FOLDER = ".mldeploy"
 
 MOUNTS = Path("/proc/self/mountinfo")
 
@@ -39,9 +40,17 @@ NETWORK_FILESYSTEMS = frozenset(
 
 
 def make_private_dir(path: Path) -> Path:
-    """Creates `path` and its missing parents with mode 0700. Folders that exist keep their mode."""
+    """Creates `path` and its missing parents with mode 0700. Folders that exist keep their mode.
+
+    Raises `OSError`: `FileNotFoundError` where the folder of a workspace is among the missing parents. The workspace
+    is away or deleted, and another folder in its place would keep it from coming back.
+    """
+    if path.is_dir():  # nearly always: one look, and not one for each parent
+        return path
     for folder in (*reversed(path.parents), path):
         if not folder.is_dir():
+            if folder.name == WORKSPACE_FOLDER and folder != path:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
             folder.mkdir(exist_ok=True, mode=0o700)
     return path
 
@@ -58,6 +67,8 @@ def private_opener(path: str, flags: int) -> int:
 
 def copy_private(source: Path | str, target: Path | str) -> None:
     """Copies a file's bytes; a new `target` gets mode 0600, whatever the umask. Raises `OSError`."""
+    import shutil
+
     open_private(target, "wb").close()
     shutil.copyfile(source, target)
 
@@ -80,7 +91,7 @@ def atomic_write(
     when the file exists, even if another process creates it at the same moment.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}.tmp")
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(fd, "wb") as file:

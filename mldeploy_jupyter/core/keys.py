@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +33,8 @@ class ServiceKeys:
 
 def make_key() -> str:
     """A random key of 256 bits, as 43 characters of URL-safe Base64."""
+    import secrets
+
     return secrets.token_urlsafe(32)
 
 

@@ -18,12 +18,10 @@ MODEL_NAME_RULE = (
     "must have 1 to 255 characters, only A-Z, a-z, 0-9, '-', '.' and '_', and start with a letter or a digit"
 )
 
-_PLAIN_NAME = re.compile(MODEL_NAME)  # the widest rule
-
 
 def is_plain_name(name: object) -> bool:
     """Whether `name` is a text that a name or id of ours can be, and so the name of a folder; else it is damaged."""
-    return isinstance(name, str) and _PLAIN_NAME.fullmatch(name) is not None
+    return isinstance(name, str) and re.fullmatch(MODEL_NAME, name) is not None  # the widest rule
 
 
 def check_service_name(name: str) -> None:

@@ -5,12 +5,11 @@ Times are ISO 8601 strings in UTC with milliseconds. Digests are lower-case SHA-
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
-Record = TypeVar("Record", bound="JsonRecord")
+from mldeploy_jupyter.core.json_record import JsonRecord
 
 
 def utc_now() -> str:
@@ -25,51 +24,6 @@ def utc_time(seconds: float) -> str:
 
 def _to_text(time: datetime) -> str:
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@dataclass(frozen=True)
-class JsonRecord:
-    """A record that converts to JSON data and back. Unknown keys are dropped, so older programs read newer data."""
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
-        known = cls.__dataclass_fields__
-        return cls(**{key: value for key, value in data.items() if key in known})
-
-    @classmethod
-    def from_stored(cls: type[Record], data: dict[str, Any]) -> Record:
-        """`from_dict` for data that may be damaged: a value of another type than its field's becomes the default.
-
-        One bad row must not hide the others, nor keep a service from being stopped or deleted.
-        """
-        kind: Any = cls
-        types = _field_types(kind)
-        found = {key: value for key, value in data.items() if key in types and isinstance(value, types[key])}
-        empty = {name: types[name][0]() for name in _required_fields(kind)}
-        return cls(**{**empty, **found})
-
-
-_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,), "int": (int,), "float": (float, int), "bool": (bool,), "dict": (dict,), "list": (list, tuple),
-    "None": (type(None),),
-}  # fmt: skip
-
-
-@cache
-def _field_types(kind: Any) -> dict[str, tuple[type, ...]]:
-    """The types that each field of a record may have, from annotations such as `dict[str, Any] | None`."""
-    return {
-        f.name: tuple(one for name in str(f.type).split(" | ") for one in _TYPES[name.partition("[")[0]])
-        for f in fields(kind)
-    }
-
-
-@cache
-def _required_fields(kind: Any) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING)
 
 
 @dataclass(frozen=True)
@@ -139,13 +93,18 @@ class RevisionRecord(JsonRecord):
 
     `inference_config` and `deploy_config` are the plain data it was made from, `models` the ids (`name:version`)
     in it, `settings` the settings of the scoring server (`serving/settings.py`). `outcome` is pending, live, kept
-    (it was live) or failed. `rolled_back_to` is the number of the revision that this one repeats, 0 if none.
+    (it was live) or failed. `rolled_back_to` is the number of the revision that this one repeats, 0 if none. `image` is
+    what a container of it runs, `image_id` the digest of the image's configuration, `image_digest` that of its manifest
+    in a registry ("" before it is pushed), `receipt` what the image was made of; all empty for a process.
     """
 
     service: str
     number: int = 0
     bundle_digest: str = ""
     image_digest: str = ""
+    image: str = ""
+    image_id: str = ""
+    receipt: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     inference_config: dict[str, Any] = field(default_factory=dict)
     deploy_config: dict[str, Any] = field(default_factory=dict)
@@ -203,7 +162,9 @@ class DeploymentRequest(JsonRecord):
     `deploy_config` are their API objects as data. `revision` is the number that a rollback goes back to.
     `keep_source` is the number of the revision whose source and lock are used again, for an update that changes
     neither. `replay` scores the last request of the live revision before the switch. `kernel_python` is the
-    interpreter of the caller, used as it is when no environment is given. `script_digest` is the SHA-256 of the entry
+    interpreter of the caller, used as it is when no environment is given. `reload` says that only the source may have
+    changed, so that a container can go on with it in its image; `image` names an image that is deployed as it is.
+    `script_digest` is the SHA-256 of the entry
     script when the caller asked, "" when it is not read from its file.
     """
 
@@ -217,5 +178,7 @@ class DeploymentRequest(JsonRecord):
     revision: int = 0
     keep_source: int = 0
     replay: bool = False
+    reload: bool = False
+    image: str = ""
     kernel_python: str = ""
     script_digest: str = ""

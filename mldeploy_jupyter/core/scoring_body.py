@@ -61,16 +61,17 @@ def find_example(document: Any) -> Any:
 
 def _parameters(document: dict[str, Any] | None) -> dict[str, Any]:
     """The JSON Schema of each parameter of `run()`; empty when the service takes the body itself."""
-    found = _schema(document).get("properties")
+    found = request_schema(document).get("properties")
     return found if isinstance(found, dict) else {}
 
 
 def _lone_parameter(document: dict[str, Any] | None, parameters: dict[str, Any]) -> str:
-    required = _schema(document).get("required") or list(parameters)
+    required = request_schema(document).get("required") or list(parameters)
     return str(required[0]) if len(required) == 1 and required[0] in parameters else ""
 
 
-def _schema(document: dict[str, Any] | None) -> dict[str, Any]:
+def request_schema(document: dict[str, Any] | None) -> dict[str, Any]:
+    """The JSON Schema of a request's body in the service's OpenAPI document; empty where there is none."""
     found: Any = document
     for key in ("paths", "/score", "post", "requestBody", "content", "application/json", "schema"):
         found = found.get(key) if isinstance(found, dict) else None

@@ -8,12 +8,14 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.files import free_bytes
-from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.text import format_size
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.core.records import ModelRecord
 
 # What the system says of a disk or file server that is away: it may be back in seconds.
 _AWAY = {

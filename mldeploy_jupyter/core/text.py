@@ -12,7 +12,7 @@ import json
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -22,20 +22,21 @@ WHOLE = sys.maxsize  # the limit that cuts nothing
 CUT = " … (line cut)"
 SHOWN_LIMIT = 300  # characters of a line of an error; an exception may carry megabytes of data
 
-_SGR = re.compile(r"\x1b\[[0-9;:]{0,64}m")
+# Patterns are compiled when they are first needed (`re` keeps them): most text has nothing to replace.
+_SGR = r"\x1b\[[0-9;:]{0,64}m"
 # In the order tried: a colour; a string up to its terminator (OSC, DCS, SOS, PM, APC, in 7 and 8 bit form); any
 # other CSI; a two-character escape, which also takes the start of a string without an end; a lone escape.
-_ESCAPE = re.compile(
+_ESCAPE = (
     r"(?P<sgr>\x1b\[[0-9;:]{0,64}m)"
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f])[^\x07\x1b\x9c\x9d\x90\x98\x9e\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
     r"|\x1b[ -/]*[0-~]?"
 )
 # Control characters but tab and line feed; marks that change the reading order; line separators.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_CONTROL = r"[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+_SURROGATE = r"[\ud800-\udfff]"
 # What `json.dumps` leaves as it is: DEL, C1 controls, direction marks, line separators, surrogates.
-_NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_NOT_IN_JSON = r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 
 
 def clean(text: str, *, colour: bool = True, limit: int = LINE_LIMIT) -> str:
@@ -87,12 +88,12 @@ def cut(text: str, limit: int = SHOWN_LIMIT) -> str:
 def json_text(data: Any, *, indent: int | None = None) -> str:
     """The data as JSON that a terminal shows as it is: `\\u009b` for control characters and direction marks."""
     text = json.dumps(data, indent=indent, ensure_ascii=False, default=str)
-    return _NOT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return re.sub(_NOT_IN_JSON, lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def strip_colours(text: str) -> str:
     """The text without SGR colour sequences."""
-    return _SGR.sub("", text)
+    return re.sub(_SGR, "", text)
 
 
 def display_width(text: str) -> int:
@@ -121,7 +122,7 @@ def one_line(text: str) -> str:
     return " ".join(clean(text, colour=False).split())
 
 
-_PIP = re.compile(r"(?<!-m )(?<![%!\w./-])(?:((?![!%])\S*python[\d.]*) -m )?pip install\b")
+_PIP = r"(?<!-m )(?<![%!\w./-])(?:((?![!%])\S*python[\d.]*) -m )?pip install\b"
 
 
 def in_ipython_words(text: str) -> str:
@@ -131,7 +132,12 @@ def in_ipython_words(text: str) -> str:
         own = match[1] in (None, "python", sys.executable)
         return "%pip install" if own else f"!{match[0]}"
 
-    return _PIP.sub(replaced, text)
+    return re.sub(_PIP, replaced, text)
+
+
+def format_versions(newest_first: Sequence[object]) -> str:
+    """The versions of something, oldest first: `version 1`, `versions 1, 2`."""
+    return f"version{'s' if len(newest_first) > 1 else ''} {', '.join(str(each) for each in reversed(newest_first))}"
 
 
 def format_size(count: float) -> str:
@@ -146,18 +152,22 @@ def format_size(count: float) -> str:
 
 
 def _without_controls(line: str) -> str:
-    line = _ESCAPE.sub("", line)
-    return _SURROGATE.sub(_visible, _CONTROL.sub(_visible, line))
+    if line.isprintable():
+        return line
+    line = re.sub(_ESCAPE, "", line)
+    return re.sub(_SURROGATE, _visible, re.sub(_CONTROL, _visible, line))
 
 
 def _clean_line(line: str, colour: bool, limit: int) -> str:
-    line = _ESCAPE.sub(lambda match: match["sgr"] or "" if colour else "", line)
+    if line.isprintable():
+        return _cut(line, limit)
+    line = re.sub(_ESCAPE, lambda match: match["sgr"] or "" if colour else "", line)
     line = _fold(line)
-    line = _CONTROL.sub(_visible, line)
-    line = _SURROGATE.sub(_visible, line)
+    line = re.sub(_CONTROL, _visible, line)
+    line = re.sub(_SURROGATE, _visible, line)
     line = _cut(line, limit)
     last = None
-    for last in _SGR.finditer(line):  # noqa: B007 (only the last match is used)
+    for last in re.finditer(_SGR, line):  # noqa: B007 (only the last match is used)
         pass
     return line + "\x1b[0m" if last is not None and last[0] not in ("\x1b[0m", "\x1b[m") else line
 

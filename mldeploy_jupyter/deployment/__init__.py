@@ -5,7 +5,7 @@ Imports only `environments`, `targets`, `core` and `serving`. No other room join
 
 from __future__ import annotations
 
-from mldeploy_jupyter.deployment.execute import completion_events
+from mldeploy_jupyter.deployment.completion import completion_events
 from mldeploy_jupyter.deployment.files import journal_path
 from mldeploy_jupyter.deployment.launch import LaunchSpec, check_can_start, start_deployment
 from mldeploy_jupyter.deployment.operations import (
@@ -22,9 +22,11 @@ from mldeploy_jupyter.deployment.operations import (
 )
 from mldeploy_jupyter.deployment.plan import is_unchanged
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments, refresh_deployment, refresh_service
-from mldeploy_jupyter.deployment.request_errors import find_request_error
-from mldeploy_jupyter.deployment.service_events import read_service_events, record_service_event
-from mldeploy_jupyter.deployment.status import (
+from mldeploy_jupyter.deployment.services.engines import choose_target, engine_of, refuse_other_engine
+from mldeploy_jupyter.deployment.services.events import read_service_events, record_service_event
+from mldeploy_jupyter.deployment.services.glances import Glances
+from mldeploy_jupyter.deployment.services.request_errors import find_request_error
+from mldeploy_jupyter.deployment.services.status import (
     display_state,
     query_status,
     query_statuses,
@@ -34,7 +36,7 @@ from mldeploy_jupyter.deployment.status import (
     target_capabilities,
 )
 from mldeploy_jupyter.targets import ServiceStatus
-from mldeploy_jupyter.targets.process_glance import Glance, Glances
+from mldeploy_jupyter.targets.glance import Glance
 
 __all__ = [
     "Glance",
@@ -43,10 +45,12 @@ __all__ = [
     "ServiceStatus",
     "cancel_deployment",
     "check_can_start",
+    "choose_target",
     "completion_events",
     "control_service",
     "delete_service",
     "display_state",
+    "engine_of",
     "find_request_error",
     "get_keys",
     "get_token",
@@ -62,6 +66,7 @@ __all__ = [
     "refresh_deployment",
     "refresh_service",
     "refuse_endpoint",
+    "refuse_other_engine",
     "regenerate_key",
     "remote_location",
     "require_local",

@@ -32,6 +32,7 @@ def diagnose_failure(
     """
     from mldeploy_jupyter.core.bundle import builder
     from mldeploy_jupyter.core.diagnosis import explain
+    from mldeploy_jupyter.images.context import APP
 
     failure = dict(failure)
     script = bundle = None
@@ -42,10 +43,11 @@ def diagnose_failure(
         script = _bundled_script(folder, bundle, inference)
         failure.setdefault("model_tree", sorted(bundle.files_below(f"app/{builder.MODELS}/"))[:50])
         failure.setdefault("source_tree", source_namesakes(bundle, failure))
-        if failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
-            failure.setdefault(
-                "damaged", builder.find_damaged_files(bundle, Path(settings.get("app_root") or bundle.app))
-            )
+        app = str(settings.get("app_root") or "")  # a container has none here
+        if app and failure.get("stage") in ("import", "init", "probe") and failure.get("exception"):
+            failure.setdefault("damaged", builder.find_damaged_files(bundle, Path(app)))
+        if not app:
+            settings = {**settings, "model_dir": f"{APP}/{bundle.model_folder}"}
     failure.setdefault("versions", _locked_versions(lock))
     failure.setdefault("other_models", find_other_models(folder, failure, {model.name for model in models}))
     service = folder.open_store().get_service(str(settings.get("service") or ""))

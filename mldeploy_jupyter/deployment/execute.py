@@ -1,6 +1,7 @@
 """Carries one deployment out, from its check to the switch of traffic, and records how far it came.
 
-`run_deployment` runs in the detached runner or, for an update of a local service, in a thread of the caller.
+`run_deployment` runs in the detached runner or, for an update of a local service or of a container's code, in a thread
+of the caller.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import shutil
 import threading
 import time
 import traceback
-import weakref
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -23,11 +23,21 @@ from mldeploy_jupyter.core.patience import RUNNER_SECONDS, patience, retry
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, utc_now
 from mldeploy_jupyter.core.storage_errors import explain_unusable, may_come_back
 from mldeploy_jupyter.core.text import format_size
-from mldeploy_jupyter.deployment import diagnose, prewarm, working_folder
+from mldeploy_jupyter.deployment import diagnose, image_stage, prewarm, working_folder
 from mldeploy_jupyter.deployment.files import cancel_path, journal_path
+from mldeploy_jupyter.deployment.images import image
+from mldeploy_jupyter.deployment.images.derived import name_image
 from mldeploy_jupyter.deployment.lease import Heartbeat
 from mldeploy_jupyter.deployment.outcome import record_live, record_not_live
-from mldeploy_jupyter.deployment.plan import Inputs, collect_inputs, make_bundle, server_settings, target_context
+from mldeploy_jupyter.deployment.plan import (
+    Inputs,
+    collect_inputs,
+    image_settings,
+    make_bundle,
+    server_settings,
+    target_context,
+)
+from mldeploy_jupyter.deployment.services.engines import engine_of, moved_from
 from mldeploy_jupyter.deployment.source import imported_files, snapshot
 from mldeploy_jupyter.deployment.stages import Stages
 from mldeploy_jupyter.targets import Cancel, Plan, Strategy, Target, TargetFailure, open_target
@@ -40,9 +50,6 @@ if TYPE_CHECKING:
 
 
 Result = TypeVar("Result")
-
-# By deployment id: set when a deployment that this process carries out has ended, for waiters in this process.
-completion_events: weakref.WeakValueDictionary[str, threading.Event] = weakref.WeakValueDictionary()
 
 # The last pins that were captured, by interpreter, digest of its packages and imported modules.
 _captured_pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}
@@ -64,9 +71,11 @@ class ExecutionState:
     revision: RevisionRecord | None = None
     inputs: Inputs | None = None
     bundle: Bundle | None = None
+    clients: dict[str, Any] = field(default_factory=dict)
     lock: str = ""  # text of the environment's lock
     environment: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    built_image: str = ""  # the name of the image that was made
     modules: dict[str, str] = field(default_factory=dict)  # what the service had imported after init() and the sample
 
 
@@ -109,7 +118,7 @@ def _run(
     with Heartbeat(store, request.service, deployment_id) as lease:
         cancel = _cancel_check(folder, deployment_id, lease)
         stages = Stages(journal, clock)
-        state = ExecutionState(folder, store, record, request, journal, stages, cancel, secrets)
+        state = ExecutionState(folder, store, record, request, journal, stages, cancel, secrets, clients=clients or {})
         try:
             target = open_target(request.target, target_context(folder, clients))
             prewarmed = prewarm.find_prewarm(folder, deployment_id)
@@ -134,6 +143,8 @@ def _run(
             snapshot.remove_snapshot(folder.deployments / deployment_id)
             working_folder.remove_unused(folder.services / request.service)
             _record_pins(state)
+            if state.built_image:  # MLflow may be far away, and slow
+                name_image(folder, state.inputs.records if state.inputs else [], state.built_image, remote=True)
         with suppress(MldeployError):
             _archive_journal(folder, deployment_id)
     return outcome
@@ -182,10 +193,13 @@ def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewar
     service = state.store.get_service(request.service)
     assert service is not None
     revision = _create_revision(state, target, service.revision)
-    inputs, plan = _check(state, target, Plan(request, service, revision, secrets=state.secrets))
+    secrets = {name: value for name, value in state.secrets.items() if name != image.REGISTRY_PASSWORD}
+    inputs, plan = _check(state, target, Plan(request, service, revision, secrets=secrets))
     app = working_folder.working_folder(state.folder.services / request.service, revision.number)
-    bundle = _build_bundle(state, inputs, app if target.capabilities.needs_python else None)
+    # An image that is deployed as it is has all that a bundle has.
+    bundle = None if request.image else _build_bundle(state, inputs, app if target.capabilities.needs_python else None)
     python = _prepare_environment(state, inputs) if target.capabilities.needs_python else ""
+    made = _make_image(state, inputs) if target.capabilities.needs_image else None
     variables = dict(inputs.environment.environment_variables) if inputs.environment else {}
     state.settings = server_settings(
         bundle,
@@ -196,19 +210,26 @@ def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewar
         models=inputs.records,
         app=app if target.capabilities.needs_python else None,
     )
+    if made is not None:
+        state.settings = image_settings(state.settings)
+        # A container that only gets other code goes on in its image.
+        plan = replace(plan, image="" if made.is_reloaded else made.id, receipt=made.receipt)
     # This write is durable, and so is every earlier one with it: from here on, the target may switch.
     revision = state.revision = state.store.update_revision(
         request.service,
         revision.number,
-        bundle_digest=bundle.digest,
+        bundle_digest=bundle.digest if bundle is not None else "",
         environment=state.environment,
         settings=state.settings,
+        **(made.to_fields() if made is not None else {}),
     )
-    plan = replace(plan, revision=revision, bundle=bundle.path, python=python, settings=state.settings)
+    path = bundle.path if bundle is not None else None
+    plan = replace(plan, revision=revision, bundle=path, python=python, settings=state.settings)
     if prewarmed is not None:
         prewarmed.wait_until_ready()
     began = time.time()
-    endpoint = target.apply(plan, Strategy(), state.stages.emit, state.cancel)
+    with moved_from(state.folder, service, request.target, state.stages.emit):
+        endpoint = target.apply(plan, Strategy(), state.stages.emit, state.cancel)
     state.modules = endpoint.details.get("modules") or {}
     _record_imported(state, revision, began)
     record_live(state.store, state.journal, revision, endpoint, seconds=state.stages.elapsed)
@@ -250,19 +271,33 @@ def _create_revision(state: ExecutionState, target: Target, serving: int) -> Rev
         revision=revision.number,
         operation=request.operation,
         serving=serving,
-        stages=[name for name in STAGES if name != "push" or target.capabilities.needs_image],
+        stages=_planned_stages(target),
         last_seconds=_last_durations(state),
     )
     return revision
+
+
+def _planned_stages(target: Target) -> list[str]:
+    has = target.capabilities
+    left_out = {"environment"} if has.needs_image else {"image"}
+    return [name for name in STAGES if name not in left_out and (name != "push" or has.needs_registry)]
 
 
 def _check(state: ExecutionState, target: Target, plan: Plan) -> tuple[Inputs, Plan]:
     request, stages = state.request, state.stages
     folder = state.folder.deployments / state.record.id
     with stages.stage("check") as set_detail:
-        inputs = state.inputs = collect_inputs(request, state.folder, state.store, snapshot.read_snapshot(folder))
+        inputs = state.inputs = collect_inputs(
+            request,
+            state.folder,
+            state.store,
+            snapshot.read_snapshot(folder),
+            needs_image=target.capabilities.needs_image,
+        )
         plan = replace(plan, config=inputs.config.resolve())
         details = [_count(len(request.models), "model")] if request.models else []
+        if inputs.config.passed.get("engine") == "auto":
+            details.append(f"engine {engine_of(request.target)}, chosen by auto")
         for finding in target.check(plan):
             stages.emit("check", "log", f"{finding.level}: {finding.what}", level=finding.level)
             if finding.level == "error":
@@ -283,7 +318,9 @@ def _build_bundle(state: ExecutionState, inputs: Inputs, app: Path | None) -> Bu
     with state.stages.stage("bundle") as set_detail:
         python = ""
         existing_lock = inputs.existing_bundle.path / "environment.lock" if inputs.existing_bundle else None
-        if inputs.environment is not None:
+        if inputs.lock:
+            state.lock, python = inputs.lock, inputs.python
+        elif inputs.environment is not None:
             if existing_lock is not None and existing_lock.exists():
                 state.lock = existing_lock.read_text()
             else:
@@ -343,6 +380,31 @@ def _prepare_environment(state: ExecutionState, inputs: Inputs) -> str:
         set_detail(f"Python {version[1]}, {how}" if version else how)
         state.cancel()
     return prepared.python
+
+
+def _make_image(state: ExecutionState, inputs: Inputs) -> image.MadeImage:
+    """Builds the revision's image, or finds it."""
+    assert state.revision is not None
+    state.environment = {"kind": "image", "python": state.request.kernel_python, "digest": ""}
+    with state.stages.stage("image") as set_detail:
+        stage = image_stage.ImageStage(
+            state.folder,
+            state.store,
+            state.request,
+            inputs,
+            state.lock,
+            state.stages.emit,
+            state.cancel,
+            state.clients,
+            state.secrets.get(image.REGISTRY_PASSWORD, ""),
+        )
+        made, detail = stage.find_image() if state.bundle is None else stage.make_image(state.bundle, state.revision)
+        set_detail(detail)
+        if stage.has_built:
+            state.built_image = made.reference
+            name_image(state.folder, inputs.records, made.reference, remote=False)
+        state.cancel()
+    return made
 
 
 def _environment_emit(state: ExecutionState) -> Callable[..., None]:

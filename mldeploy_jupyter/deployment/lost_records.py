@@ -32,11 +32,13 @@ from mldeploy_jupyter.deployment.files import REQUEST_FILE
 from mldeploy_jupyter.deployment.lease import acquire_lease, has_live_holder
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.targets import open_target
-from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
+from mldeploy_jupyter.targets.docker.live_record import FILE as CONTAINER_FILE
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.store.store import Store
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
+
+LIVE_FILES = ("live.json", CONTAINER_FILE)  # of a service's folder: what serves, as a process and in a container
 
 
 def restore_service(folder: WorkspaceFolder, name: str) -> bool:
@@ -65,21 +67,28 @@ def is_behind(folder: WorkspaceFolder, service: ServiceRecord) -> bool:
     """
     if service.state in ("Deploying", "Updating") or service.workspace_id not in ("", folder.id):
         return False
-    live = read_json_if_valid(folder.services / service.name / "live.json") or {}
-    number = live.get("revision")
-    return isinstance(number, int) and number > service.revision
+    found = [(read_json_if_valid(folder.services / service.name / file) or {}).get("revision") for file in LIVE_FILES]
+    return any(isinstance(number, int) and number > service.revision for number in found)
 
 
 def _restore(folder: WorkspaceFolder, names: set[str]) -> list[str]:
     if not names:
         return []
-    store, restored = folder.open_store(), []
-    for found in open_target("local", target_context(folder)).discover():
+    store, restored, context = folder.open_store(), [], target_context(folder)
+    contained = any(_may_be_contained(folder.services / name) for name in names)
+    targets = [open_target(target, context) for target in ("local", *(("docker",) if contained else ()))]
+    for found in (service for target in targets for service in target.discover()):
         # On a full or read-only disk a look shows what there is; what another operation holds will be seen next time.
         with suppress(StorageError, DeploymentInProgress):
             if found.name in names and not has_live_holder(store, found.name) and _restore_one(folder, store, found):
                 restored.append(found.name)
     return restored
+
+
+def _may_be_contained(service: Path) -> bool:
+    """Whether the service with this folder may be in a container: its file says so, or no file says what serves."""
+    process, container = ((service / file).exists() for file in LIVE_FILES)
+    return container or not process
 
 
 def _restore_one(folder: WorkspaceFolder, store: Store, found: ServiceRecord) -> bool:
@@ -90,7 +99,8 @@ def _restore_one(folder: WorkspaceFolder, store: Store, found: ServiceRecord) ->
         if not (folder.services / found.name).is_dir() or (known is not None and not is_behind(folder, known)):
             return False  # it was deleted or restored meanwhile
         request = _read_request(folder, found)
-        settings = SupervisorClient(folder.services / found.name).read_live().get("settings") or {}
+        target: Any = open_target(found.target, target_context(folder))
+        settings: dict[str, Any] = target.live_settings(found)
         service = _make_service(folder, known, found, request)
         revision = _make_revision(folder, found, request, settings) if found.revision else None
         finished = revision.created_time if revision is not None else utc_now()
@@ -124,7 +134,8 @@ def _make_service(
         return replace(known, **changes, auth_enabled=found.auth_enabled)
     passed = passed_settings(request.deploy_config) if request is not None else {}
     described = {key: value for key, value in passed.items() if key in ("tags", "properties", "description")}
-    lock = folder.services / found.name / "lock"  # made with the folder, and never written to
+    # Made with the folder, and never written to; containers have none, and their keys are as old.
+    lock = folder.services / found.name / ("keys.json" if found.endpoint.get("image") else "lock")
     made = {"created_time": _time_of(lock), "created_by": process_identity.user_name()}
     return ServiceRecord.from_stored({**found.to_dict(), **described, **changes, **made})
 
@@ -132,22 +143,27 @@ def _make_service(
 def _make_revision(
     folder: WorkspaceFolder, found: ServiceRecord, request: DeploymentRequest | None, settings: dict[str, Any]
 ) -> RevisionRecord:
-    bundle = Path(str(settings.get("server_path") or "")).parent
-    python = str(settings.get("python") or "")
+    image, receipt = str(found.endpoint.get("image") or ""), dict(found.endpoint.get("receipt") or {})
+    python, bundle = str(settings.get("python") or ""), Path(str(settings.get("server_path") or "")).parent.name
+    if image:  # the paths are those in the container
+        bundle, python = str(receipt.get("bundle") or ""), ""
     # The interpreter of an environment that was built is <cache>/environments/<digest>/bin/python.
     place = Path(python).parent.parent
     digest = place.name if place.parent.name == "environments" else ""
     return RevisionRecord(
         found.name,
         found.revision,
-        bundle_digest=bundle.name if (folder.bundles / bundle.name).is_dir() else "",
+        bundle_digest=bundle if bundle and (folder.bundles / bundle).is_dir() else "",
         environment={"python": python, "digest": digest} if python else {},
+        image=image,
+        image_id=str(found.endpoint.get("image_id") or ""),
+        receipt=receipt,
         inference_config=request.inference_config if request is not None else {},
         deploy_config=request.deploy_config if request is not None else {},
         models=request.models if request is not None else [],
         settings=settings,
         deployment_id=found.deployment_id,
-        created_time=_time_of(folder.services / found.name / "live.json"),
+        created_time=_time_of(folder.services / found.name / (CONTAINER_FILE if image else "live.json")),
         outcome="live",
     )
 

@@ -19,8 +19,8 @@ from mldeploy_jupyter.deployment.files import cancel_path
 from mldeploy_jupyter.deployment.lease import Heartbeat, acquire_lease, has_live_holder
 from mldeploy_jupyter.deployment.plan import open_service_target
 from mldeploy_jupyter.deployment.recovery import refresh_service
-from mldeploy_jupyter.deployment.service_log import open_numbered_log
-from mldeploy_jupyter.deployment.status import require_local
+from mldeploy_jupyter.deployment.services.log import open_numbered_log
+from mldeploy_jupyter.deployment.services.status import require_local
 from mldeploy_jupyter.targets import Action, LogLine, NumberedLog, TargetFailure
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def cancel_deployment(folder: WorkspaceFolder, name: str, deployment_id: str = "
         path.touch(mode=0o600)
     if process_identity.is_alive(deployment.runner) is False:
         with suppress(TargetFailure):  # what does not answer is found by the look at its status
-            open_service_target(folder, service).cancel(service, deployment.id)
+            moving = replace(service, target=deployment.target or service.target)
+            open_service_target(folder, moving).cancel(moving, deployment.id)
         refresh_service(folder, name)
     return True
 
@@ -197,7 +198,8 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
         raise WebserviceException(
             f"{name} gives no tokens",
             why="it is opened with keys" if service.auth_enabled else "it is open: it asks for neither key nor token",
-            hint="call get_keys(), or turn tokens on with update(token_auth_enabled=True)",
+            hint=f"see its keys with `mldeploy service get-keys {name}` or get_keys(); turn tokens on with "
+            f"`mldeploy service update {name} --token-auth-enabled true` or update(token_auth_enabled=True)",
         )
     secret = _ensure_keys(folder, service).token_secret
     issued = now()

@@ -28,8 +28,10 @@ def record_live(
 
     Nor does a call for a deployment whose end is recorded already: its process had been stopped, and goes on again.
     """
-    if _has_ended(store, revision.deployment_id):
+    deployment = store.get_deployment(revision.deployment_id)
+    if deployment is not None and deployment.state != "running":
         return
+    target: dict[str, Any] = {"target": deployment.target} if deployment is not None and deployment.target else {}
     passed = passed_settings(revision.deploy_config)
     store.promote_revision(  # becomes durable with the deployment's end, which is written last
         revision.service,
@@ -39,6 +41,7 @@ def record_live(
         auth_enabled=passed.get("auth_enabled") is not False and passed.get("token_auth_enabled") is not True,
         updated_time=utc_now(),
         error=None,
+        **target,
     )
     event_data |= {"scoring_uri": endpoint.scoring_uri, "revision": revision.number}
     journal.write("", "state", text, state="live", **event_data)

@@ -25,7 +25,9 @@ from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord, Revisi
 from mldeploy_jupyter.core.script import name_check
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.core.storage_errors import require_files
-from mldeploy_jupyter.deployment.source import imported_files
+from mldeploy_jupyter.deployment.images import image
+from mldeploy_jupyter.deployment.server_variables import settings_from_variables
+from mldeploy_jupyter.deployment.source import imported_files, mlflow_models
 from mldeploy_jupyter.deployment.source.snapshot import list_source, script_name
 from mldeploy_jupyter.serving.system import caller_environment
 from mldeploy_jupyter.targets import Target, TargetContext, open_target
@@ -40,7 +42,8 @@ class Inputs:
     """What a request refers to, found and checked.
 
     `source` maps paths below the source folder to files, `entry_script` is such a path. A rollback has
-    `existing_bundle` and needs no models, source or new environment.
+    `existing_bundle` and needs no models, source or new environment. `image` is what the image's build needs beside
+    (`ImageInputs.to_dict`), `lock` and `python` those of the revision that is kept, where there are any.
     """
 
     models: list[builder.BundleModel] = field(default_factory=list)
@@ -51,34 +54,92 @@ class Inputs:
     environment: EnvironmentSpec | None = None
     config: DeployConfig = field(default_factory=DeployConfig)
     existing_bundle: builder.Bundle | None = None
+    image: dict[str, str] = field(default_factory=dict)
+    lock: str = ""
+    python: str = ""
 
 
 def collect_inputs(
-    request: DeploymentRequest, folder: WorkspaceFolder, store: Store, source: dict[str, Path] | None = None
+    request: DeploymentRequest,
+    folder: WorkspaceFolder,
+    store: Store,
+    source: dict[str, Path] | None = None,
+    *,
+    needs_image: bool = False,
 ) -> Inputs:
     """Finds everything the request refers to and checks the entry script. Reads only.
 
-    `source` are the source files by their path below the source folder; by default they are those of now.
+    `source` are the source files by their path below the source folder; by default they are those of now. With
+    `needs_image`, a request without an environment gets one: that of the model that MLflow scores with, else what it
+    imports, as the caller's interpreter has it.
 
     Raises:
         ModelNotFoundException: a model is not registered or was deleted, or a path does not exist.
         EntryScriptError: the script cannot serve.
         WebserviceException: the bundle of the revision to return to was pruned.
+        EnvironmentBuildError: the caller's interpreter has packages that no image can have.
     """
+    inputs = _collect_inputs(request, folder, store, source)
+    return _with_image(inputs, request, folder) if needs_image and not request.image else inputs
+
+
+def _with_image(inputs: Inputs, request: DeploymentRequest, folder: WorkspaceFolder) -> Inputs:
+    """The inputs with what an image needs: its own settings, and an environment that can be installed elsewhere."""
+    environment, config = inputs.environment, inputs.config
+    base = image.read_image_inputs(request.inference_config)
+    if environment is not None and environment.interpreter and (base.base or base.base_dockerfile):
+        # v1's meaning of user_managed_dependencies with an image of one's own: that image has the packages.
+        _refuse_interpreter(request.inference_config)
+        environment = _with_tracing(replace(environment, interpreter=None, base_packages=True), config)
+    if environment is None and not inputs.lock:
+        script = inputs.source.get(inputs.entry_script)
+        environment = mlflow_models.read_environment(script, inputs.models, folder.open_artifacts())
+        environment = _with_tracing(environment, config)
+    if (environment is None or environment.interpreter) and not inputs.lock:
+        source = inputs.source
+        if inputs.existing_bundle is not None:
+            source = _bundled_source(inputs.existing_bundle)[0]
+        python = environment.interpreter if environment is not None and environment.interpreter else None
+        pinned = image.pin_environment(
+            replace(request, kernel_python=python or request.kernel_python), source, inputs.records
+        )
+        variables = environment.environment_variables if environment is not None else {}
+        environment = _with_tracing(replace(pinned, environment_variables=variables), config)
+    return replace(inputs, environment=environment, image=base.to_dict())
+
+
+def _collect_inputs(
+    request: DeploymentRequest, folder: WorkspaceFolder, store: Store, source: dict[str, Path] | None
+) -> Inputs:
     config = DeployConfig.from_dict(request.deploy_config)
+    if request.image:
+        return Inputs(config=config)
     data = request.inference_config
     environment = EnvironmentSpec.from_dict(data["environment"]) if data.get("environment") else None
     _check_variables(environment)
+    variables = {**(environment.environment_variables if environment else {})}
+    settings_from_variables({**variables, **(config.passed.get("environment_variables") or {})}, config.passed)
     environment = _with_tracing(environment, config)
     if request.operation == "rollback":
         bundle = _load_bundle(request.service, request.revision, folder, store)
         records = registered_models(request.models, store)
-        return Inputs(records=records, environment=environment, config=config, existing_bundle=bundle)
+        return Inputs(
+            records=records,
+            environment=environment,
+            config=config,
+            existing_bundle=bundle,
+            lock=_kept_lock(bundle),
+            python=str(bundle.manifest.get("python") or ""),
+        )
     found = [_find_model(reference, store) for reference in request.models]
     models, records = [model for model, _ in found], [record for _, record in found if record is not None]
     if request.keep_source:
-        files, name, script = _bundled_source(_load_bundle(request.service, request.keep_source, folder, store))
-        return Inputs(models, records, files, name, script, environment, config)
+        bundle = _load_bundle(request.service, request.keep_source, folder, store)
+        files, name, script = _bundled_source(bundle)
+        inputs = Inputs(models, records, files, name, script, environment, config)
+        if environment is not None:
+            return inputs
+        return replace(inputs, lock=_kept_lock(bundle), python=str(bundle.manifest.get("python") or ""))
     directory = data.get("source_directory")
     script = script_name(request)
     files = source if source and script in source else list_source(request)
@@ -122,7 +183,10 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
         return False
     from mldeploy_jupyter import environments
 
-    inputs = collect_inputs(request, folder, store)
+    if request.image:
+        return False
+    needs_image = open_service_target(folder, service).capabilities.needs_image
+    inputs = collect_inputs(request, folder, store, needs_image=needs_image)
     lock, python = "", ""
     if inputs.environment is not None:
         locked = environments.lock(inputs.environment, kernel_python=request.kernel_python)
@@ -133,6 +197,8 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
             return False
     if builder.compute_digest(_bundle_content(inputs, lock=lock, python=python)) != revision.bundle_digest:
         return False
+    if needs_image:  # it has nothing but its image
+        return True
     imported = revision.environment.get("imported")
     if imported is None or imported_files.find_changed(imported):  # None: unknown, as in revisions of earlier versions
         return False
@@ -142,7 +208,7 @@ def is_unchanged(request: DeploymentRequest, folder: WorkspaceFolder, store: Sto
 
 
 def server_settings(
-    bundle: builder.Bundle,
+    bundle: builder.Bundle | None,
     revision: RevisionRecord,
     config: dict[str, Any],
     *,
@@ -154,14 +220,22 @@ def server_settings(
     """The settings (`serving/settings.py`) of the scoring server of this revision.
 
     `config` is the deploy configuration with its defaults, `variables` are those of the environment, `app` is the
-    working folder (default: that of the bundle).
+    working folder (default: that of the bundle). Without a bundle, what the server runs is not said. Variables that set
+    v1's server stand in for settings that the deployment did not pass.
+
+    Raises `ConfigError` where such a variable has a wrong value.
     """
     variables = {**variables, **(config.get("environment_variables") or {})}
+    passed = DeployConfig.from_dict(revision.deploy_config).passed
+    config = {**config, **settings_from_variables(variables, passed)}
+    runs: dict[str, Any] = {"env": variables}
+    if bundle is not None:
+        runs = bundle_settings(bundle, python=python, variables=variables, models=models, app=app)
     return {
-        **bundle_settings(bundle, python=python, variables=variables, models=models, app=app),
+        **runs,
         "service": revision.service,
         "revision": revision.number,
-        "revision_label": f"{revision.number}-{bundle.digest[:8]}",
+        "revision_label": f"{revision.number}-{bundle.digest[:8]}" if bundle is not None else str(revision.number),
         "workers": config.get("worker_count") or 1,
         "init_timeout": float(config.get("init_timeout") or 300),
         "scoring_timeout_ms": config.get("scoring_timeout_ms") or 60_000,
@@ -177,6 +251,8 @@ def server_settings(
         "cors_origins": list(config.get("cors_origins") or []),
         "allowed_hosts": list(config.get("allowed_hosts") or []),
         "keep_last_request": config.get("keep_last_request", True) is not False,
+        "score_sample": config.get("no_probe") is not True,
+        "sample_headers": dict(config.get("sample_headers") or {}),
         "title": revision.service,
         "description": config.get("description") or "",
     }
@@ -191,19 +267,17 @@ def bundle_settings(
     app: Path | None = None,
 ) -> dict[str, Any]:
     """The server's settings that say what it runs: the folders, the interpreter, what to import first."""
-    name = bundle.manifest["source_directory"]
-    source = {file: bundle.app / name / file for file in bundle.files_below(f"app/{name}/")}
     app = bundle.app if app is None else app
     return {
         "python": python,
         "server_path": str(bundle.server),
         "server_digest": bundle.server_digest,
         "app_root": str(app),
-        "source_directory": name,
+        "source_directory": bundle.manifest["source_directory"],
         "entry_script": bundle.entry_script,
         "model_dir": str(app / bundle.model_folder),
         "env": variables,
-        "preload": modules_to_preload(source, models),
+        "preload": modules_to_preload(bundle.source_files(), models),
     }
 
 
@@ -237,8 +311,23 @@ def target_context(folder: WorkspaceFolder, clients: dict[str, Any] | None = Non
     return TargetContext(folder.id, folder.services, clients or {})
 
 
+def image_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The server's settings without those that an image brings along, and without limits that its container has."""
+    own = ("python", "server_path", "server_digest", "app_root", "model_dir", "memory_limit_mb")
+    return {name: value for name, value in settings.items() if name not in own}
+
+
+def _kept_lock(bundle: builder.Bundle) -> str:
+    """The lock of a bundle, "" where it has none."""
+    try:
+        return (bundle.path / "environment.lock").read_text("utf-8")
+    except OSError:
+        return ""
+
+
 def _bundle_content(inputs: Inputs, *, lock: str, python: str) -> builder.BundleContent:
     variables = inputs.environment.environment_variables if inputs.environment else {}
+    environment: dict[str, Any] = {"variables": dict(sorted(variables.items()))} if variables else {}
     return builder.BundleContent(
         inputs.source_name,
         inputs.source,
@@ -246,7 +335,7 @@ def _bundle_content(inputs: Inputs, *, lock: str, python: str) -> builder.Bundle
         inputs.models,
         lock=lock,
         python=python,
-        environment={"variables": dict(sorted(variables.items()))} if variables else {},
+        environment=environment | inputs.image,
     )
 
 
@@ -268,6 +357,18 @@ def _check_variables(environment: EnvironmentSpec | None) -> None:
                 why="its name or its value has a character that no process can be given, such as NUL",
                 hint="correct it in the environment's environment_variables",
             )
+
+
+def _refuse_interpreter(inference: dict[str, Any]) -> None:
+    python = (inference.get("environment_definition") or {}).get("python") or {}
+    path = python.get("interpreterPath") or "python"
+    if path != "python":
+        raise ConfigError(
+            f"the interpreter {path} cannot be chosen in a base image",
+            why="with user_managed_dependencies an image has the Python that its base calls python3",
+            hint="leave python.interpreter_path 'python', and put the one you want first on the PATH of the base image",
+            where="environment.python.interpreterPath",
+        )
 
 
 def _with_tracing(environment: EnvironmentSpec | None, config: DeployConfig) -> EnvironmentSpec | None:

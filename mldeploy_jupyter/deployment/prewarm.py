@@ -75,6 +75,9 @@ def start_prewarm(folder: WorkspaceFolder, record: DeploymentRecord, secrets: di
     supervisor = SupervisorClient(folder.services / request.service)
     if secrets or not _is_eligible(request) or supervisor.has_served() or supervisor.find_process() is not None:
         return None
+    service = folder.open_store().get_service(request.service)
+    if service is not None and service.revision:  # another engine has it, and its port
+        return None
     try:
         process = supervisor.spawn(0)
     except OSError:

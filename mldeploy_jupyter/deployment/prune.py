@@ -8,23 +8,32 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.bundle.builder import MODELS
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, UserErrorException
 from mldeploy_jupyter.core.files import read_json_if_valid
-from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord
+from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.text import format_size
 from mldeploy_jupyter.core.workspace import known_workspaces
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
 from mldeploy_jupyter.deployment import working_folder
+from mldeploy_jupyter.deployment.images import cleanup
 from mldeploy_jupyter.deployment.plan import target_context
 from mldeploy_jupyter.deployment.recovery import recover_lost_deployments
+from mldeploy_jupyter.deployment.services.lost_services import (
+    describe_lost_services,
+    end_lost_services,
+    find_lost_services,
+)
 from mldeploy_jupyter.serving.system.removal import remove_tree
+from mldeploy_jupyter.targets import TargetFailure
+from mldeploy_jupyter.targets.docker.live_record import FILE as CONTAINER_FILE
+from mldeploy_jupyter.targets.docker.target import DockerTarget
 from mldeploy_jupyter.targets.process import ProcessTarget
 
 GRACE_SECONDS = 3600  # age below which an unknown file may belong to a deployment that has no record yet
@@ -44,6 +53,8 @@ class PruneReport:
     services: int = 0
     blobs: int = 0
     environments: int = 0
+    images: int = 0
+    lost_services: int = 0
     bytes: int = 0
     dry_run: bool = False
     notes: tuple[str, ...] = ()
@@ -58,6 +69,8 @@ class PruneReport:
                 (self.services, "folder of a deleted service", "folders of deleted services"),
                 (self.blobs, "model file", "model files"),
                 (self.environments, "environment", "environments"),
+                (self.images, "image or layer of one", "images and layers of images"),
+                (self.lost_services, "service without a workspace", "services without a workspace"),
             )
             if count
         ]
@@ -71,12 +84,14 @@ def prune_workspace(
     keep_deployments: int = 20,
     dry_run: bool = False,
     unknown_files: bool = False,
+    lost_services: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> PruneReport:
     """Removes old deployments and what only they used; see `mldeploy_jupyter.prune`.
 
-    Without a folder there is nothing to remove. `clock` returns Unix seconds. Raises `UserErrorException` when
-    `keep_deployments` is not a whole number of at least 0.
+    Without a folder, only services without a workspace can be removed. `clock` returns Unix seconds.
+
+    Raises `UserErrorException` when `keep_deployments` is not a whole number of at least 0.
     """
     if type(keep_deployments) is not int or keep_deployments < 0:
         raise UserErrorException(
@@ -84,8 +99,24 @@ def prune_workspace(
             why="it must be a whole number of at least 0",
             hint="leave it out to keep 20",
         )
+    lost_count, lost_notes = _prune_lost_services(folder, dry_run=dry_run, wanted=lost_services)
     if folder is None:
-        return PruneReport(dry_run=dry_run)
+        return PruneReport(lost_services=lost_count, dry_run=dry_run, notes=lost_notes)
+    report = _prune_folder(folder, keep_deployments, dry_run, unknown_files, clock)
+    return replace(report, lost_services=lost_count, notes=(*report.notes, *lost_notes))
+
+
+def _prune_lost_services(folder: WorkspaceFolder | None, *, dry_run: bool, wanted: bool) -> tuple[int, tuple[str, ...]]:
+    """Ends services in containers whose workspace is gone, or counts them; a note where that is not wanted."""
+    if wanted and not dry_run:
+        return end_lost_services(folder)
+    found = find_lost_services(folder)
+    return (len(found), ()) if wanted else (0, (describe_lost_services(found),) if found else ())
+
+
+def _prune_folder(
+    folder: WorkspaceFolder, keep_deployments: int, dry_run: bool, unknown_files: bool, clock: Callable[[], float]
+) -> PruneReport:
     store, artifacts = folder.open_store(), folder.open_artifacts()
     restored: list[str] = []
     recover_lost_deployments(folder, restored.append)
@@ -110,11 +141,14 @@ def prune_workspace(
         in_use = set() if damaged else _blobs_in_use(store, folder, bundles)
         blobs, freed = (0, 0) if damaged else artifacts.measure_unreferenced(in_use, lost.spares)
         notes = (*notes, *damaged, *lost.notes())
-        return PruneReport(*counts, blobs=blobs, bytes=size + freed, dry_run=True, notes=notes)
+        images = 0 if deploying else len(cleanup.list_unused_images(folder, clock=clock))
+        return PruneReport(*counts, blobs=blobs, images=images, bytes=size + freed, dry_run=True, notes=notes)
 
     with explain_write_errors(folder.root, unchanged="what could be removed is gone"):
         for record in old:
             artifacts.remove_file(f"journals/{record.id}.jsonl")
+        for path in services:
+            _leave_engine(folder, path)
         for path in (*deployments, *bundles, *services, *unused):
             remove_tree(path)
         # Rows last: after a prune that was killed, the next one finds the same deployments again.
@@ -124,8 +158,9 @@ def prune_workspace(
         blobs, freed = (0, 0) if damaged else artifacts.sweep(in_use_then, lost.spares)
         freed += _sweep_model_cache(folder, store)
         swept, unread = _sweep_environments(folder)
+        images = 0 if deploying else cleanup.remove_unused_images(folder, clock=clock)
     notes = (*notes, *damaged, *lost.notes(), *rows, *unread)
-    return PruneReport(*counts, blobs=blobs, environments=swept, bytes=size + freed, notes=notes)
+    return PruneReport(*counts, blobs=blobs, environments=swept, images=images, bytes=size + freed, notes=notes)
 
 
 def make_room_for_model(folder: WorkspaceFolder, model: str) -> bool:
@@ -152,7 +187,9 @@ class _Unknown:
         self._is_new = self._created > self._before
         self._everything = everything
         self._digests = store.list_deleted_digests()
-        self._digests |= {entry[0] for each in store.list_models() if each.id == model for entry in each.files.values()}
+        name, _, version = model.rpartition(":")
+        record = store.get_model(name, int(version)) if version.isdecimal() else None
+        self._digests |= {entry[0] for entry in record.files.values()} if record is not None else set()
         self._blobs: set[str] = set()
         self._folders: set[Path] = set()
 
@@ -247,8 +284,23 @@ def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) ->
     return [
         path
         for path in _other_entries(folder.services, known, before)
-        if store.leases.get(path.name) is None and not target.is_running(path.name)
+        if store.leases.get(path.name) is None
+        and not target.is_running(path.name)
+        and not _runs_contained(folder, path)
     ]
+
+
+def _runs_contained(folder: WorkspaceFolder, path: Path) -> bool:
+    """Whether the service with this folder runs in a container, or may: its engine is away."""
+    return (path / CONTAINER_FILE).exists() and DockerTarget(target_context(folder)).is_running(path.name)
+
+
+def _leave_engine(folder: WorkspaceFolder, path: Path) -> None:
+    """Removes what a service that does not run has on the container engine."""
+    if (path / CONTAINER_FILE).exists():
+        with suppress(TargetFailure):
+            service = ServiceRecord(path.name, "docker", workspace_id=folder.id)
+            DockerTarget(target_context(folder)).leave(service, lambda stage, kind, text="", **data: None)
 
 
 def _blobs_in_use(store: Store, folder: WorkspaceFolder, removed: list[Path], *, without: str = "") -> set[str]:

@@ -225,6 +225,8 @@ def _acquire_for_recovery(store: Store, deployment: DeploymentRecord) -> bool:
 
 
 def _recover(folder: WorkspaceFolder, service: ServiceRecord, deployment: DeploymentRecord) -> None:
+    # A service that moves to another engine has the old one's name until the new one is live.
+    service = replace(service, target=deployment.target or service.target)
     target = open_service_target(folder, service)
     try:
         # Also one that has not begun: the runner's request may be on the way, and must not be carried out later.

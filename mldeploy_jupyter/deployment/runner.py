@@ -20,9 +20,12 @@ def main(arguments: list[str]) -> int:
     except ValueError:
         return 3
     # Imported late, so that the interpreter waits for its input while the caller still writes its records.
-    from mldeploy_jupyter.core.patience import patience, retry
-    from mldeploy_jupyter.core.workspace import folder
-    from mldeploy_jupyter.deployment.execute import run_deployment
+    from mldeploy_jupyter.core.imports import without_collections
+
+    with without_collections():
+        from mldeploy_jupyter.core.patience import patience, retry
+        from mldeploy_jupyter.core.workspace import folder
+        from mldeploy_jupyter.deployment.execute import run_deployment
 
     path = Path(root)
     with patience():  # the workspace's disk may be away

@@ -3,8 +3,10 @@
 prepare(spec, kernel_python=...)   an interpreter with the packages that the spec asks for
 lock(spec, kernel_python=...)      the exact pins only
 capture(modules, python)           the pins of the packages that some modules belong to
+pin_modules(modules, python)       a spec with these packages, as they are in that interpreter
 sweep(used)                        removes environments that are not in use
 interpreters()                     the Pythons of this machine
+install_for_platform(lock, ...)    the packages of a lock in a folder, for an image
 
 Imports only `core`, and the scoring server's requirements (`serving/requirements.py`). The names in `__all__` are what
 other rooms use.
@@ -23,10 +25,18 @@ from mldeploy_jupyter.environments import venv as _venv
 from mldeploy_jupyter.environments.cache import sweep
 from mldeploy_jupyter.environments.current import lock_current
 from mldeploy_jupyter.environments.lock_text import conda_pins, locked_python, pip_names
-from mldeploy_jupyter.environments.pins import capture
+from mldeploy_jupyter.environments.pins import capture, pin_modules
+from mldeploy_jupyter.environments.places import naming_places
+from mldeploy_jupyter.environments.platform_install import (
+    PlatformEnvironment,
+    install_conda_for_platform,
+    install_for_platform,
+    install_python,
+    refuse_sources,
+)
 from mldeploy_jupyter.environments.pythons import interpreters, select
 from mldeploy_jupyter.environments.resolve import make_lock
-from mldeploy_jupyter.environments.server_packages import split_provided
+from mldeploy_jupyter.environments.server_packages import explain_left_out, split_provided
 from mldeploy_jupyter.environments.types import (
     Cancel,
     Emit,
@@ -37,7 +47,7 @@ from mldeploy_jupyter.environments.types import (
     never,
     silent,
 )
-from mldeploy_jupyter.environments.uv import Uv
+from mldeploy_jupyter.environments.uv import Uv, index_variables
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
@@ -46,12 +56,20 @@ __all__ = [
     "Emit",
     "Interpreter",
     "Lock",
+    "PlatformEnvironment",
     "PreparedEnvironment",
     "capture",
+    "index_variables",
+    "install_conda_for_platform",
+    "install_for_platform",
+    "install_python",
     "interpreters",
     "lock",
     "lock_current",
+    "locked_python",
+    "pin_modules",
     "prepare",
+    "refuse_sources",
     "sweep",
 ]
 
@@ -87,8 +105,7 @@ def prepare(
         made = Lock(known_lock, locked_python(known_lock), split_provided(spec.pip)[1])
     else:
         made = lock(spec, kernel_python=kernel_python, cache=cache, emit=emit, cancel=cancel, offline=offline)
-    if made.dropped:
-        text = f"provided by the scoring server, not installed: {', '.join(made.dropped)}"
+    for text in explain_left_out(made.dropped):
         emit("log", text, dropped=made.dropped)
     folder = _cache.environment_folder(root, made.digest)
     marker, built = _cache.read_marker(folder), False
@@ -157,7 +174,8 @@ def _build(
             return build_conda(folder, final, made.text, spec, uv, kernel_python=kernel_python)
         return _venv.build_venv(folder, made.text, _interpreter_for(made.python_version, kernel_python, emit), uv)
 
-    _cache.build(root, made.digest, make, made.text)
+    with naming_places(spec.places):
+        _cache.build(root, made.digest, make, made.text)
 
 
 def _interpreter_for(version: str, kernel_python: str, emit: Emit) -> Interpreter:

@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.environment.spec import DEFAULT_CHANNELS, EnvironmentSpec, python_accepts
+from mldeploy_jupyter.core.environment.distributions import REPLACED
+from mldeploy_jupyter.core.environment.spec import (
+    DEFAULT_CHANNELS,
+    EnvironmentSpec,
+    python_accepts,
+    python_alternatives,
+)
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import pythons, venv
 from mldeploy_jupyter.environments.lock_text import conda_pins, locked_python
@@ -32,13 +38,7 @@ if TYPE_CHECKING:
 
 MACHINE = "file:///this-machine/"  # the made-up channel of the machine's own Pythons; never opened
 
-# Conda package -> its PyPI project, where their names differ.
-PYPI_NAMES = {
-    "pytorch": "torch",
-    "py-opencv": "opencv-python",
-    "msgpack-python": "msgpack",
-    "matplotlib-base": "matplotlib",
-}
+_REASON_SHOWN = 2000  # characters, at most, of the solver's reason
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def python_names(solution: Solution) -> list[str]:
     for record in solution.records:
         name = record.name.normalized
         if name != "python" and any(depend.split()[0] == "python" for depend in record.depends):
-            names.append(PYPI_NAMES.get(name, name).replace("_", "-"))
+            names.append(REPLACED.get(name, name).replace("_", "-"))
     return sorted(names)
 
 
@@ -127,9 +127,21 @@ def build_conda(
 
     Raises `EnvironmentBuildError`, also for a package that is not the one in the lock, and whatever `uv.cancel` raises.
     """
+    version, machine = link_conda(folder, final, lock, spec, uv, kernel_python=kernel_python, root=final.parent.parent)
+    venv.install_pip(folder, lock, uv)
+    return {"kind": "conda", "python_version": version, "base": machine[0].path if machine else ""}
+
+
+def link_conda(
+    folder: Path, final: Path, lock: str, spec: EnvironmentSpec, uv: Uv, *, kernel_python: str, root: Path
+) -> tuple[str, list[Interpreter]]:
+    """Installs the conda packages of `lock` into `folder`, which will be moved to `final`.
+
+    `root` is the folder of caches. Returns the version of Python, and the machine's Python unless a channel gives it.
+    Raises as `build_conda` does.
+    """
     from rattler import install
 
-    root = final.parent.parent
     locked = conda_pins(lock)
     version = locked_python(lock)
     machine: list[Interpreter] = []  # the machine's Python, unless one comes from a channel
@@ -165,8 +177,7 @@ def build_conda(
         if isinstance(error, EnvironmentBuildError) or not _from_rattler(error):
             raise
         raise _explain(error, spec.conda) from None
-    venv.install_pip(folder, lock, uv)
-    return {"kind": "conda", "python_version": version, "base": machine[0].path if machine else ""}
+    return version, machine
 
 
 class _Solver:
@@ -239,7 +250,8 @@ def _python_spec(spec: EnvironmentSpec) -> str:
     low = f">={pythons.floor_text()}"
     if spec.python is None:
         return f"python {low}"
-    return f"python {spec.python}.*" if re.fullmatch(r"[\d.]+", spec.python) else f"python {spec.python},{low}"
+    asked = python_alternatives(spec.python)
+    return "python " + "|".join(f"{one}.*" if re.fullmatch(r"[\d.]+", one) else f"{one},{low}" for one in asked)
 
 
 def _checked(solution: Solution, emit: Emit) -> Solution:
@@ -304,12 +316,22 @@ def _match_spec(text: str) -> Any:
 
 def pip_spelling(package: str) -> str:
     """A conda package as a line of pip: `six=1.16.0=py_1` as `six==1.16.0`, and `numpy=1.26` as `numpy==1.26.*`."""
-    match = re.fullmatch(r"(?:[^\s:]+::)?([\w.-]+)\s*=\s*([^\s=,|<>]+)(?:=[^=]*)?", package)
-    if match is None:
-        return package.partition("::")[2] or package
-    name, version = match.groups()
-    prefix = version.count(".") < 2 and re.fullmatch(r"[\d.]+", version)
-    return f"{name}=={version}{'.*' if prefix and package.count('=') == 1 else ''}"
+    package = package.partition("::")[2] or package
+    bare = re.split(r"[^\w.-]", package, maxsplit=1)[0]
+    name, rest = REPLACED.get(bare.lower(), bare), package[len(bare) :].strip()
+    if rest.startswith("["):
+        in_brackets = re.search(r"""version=["']?([^"'\]]+)""", rest)
+        rest = in_brackets[1] if in_brackets else ""
+    rest = rest.strip("() ")
+    one_version = re.fullmatch(r"=?=? ?([^\s=,|<>!~]+)(?:[= ]([\w.*]+))?", rest)
+    if one_version is None:
+        return name + rest.replace(" ", "")
+    version, build = one_version.groups()
+    if version == "*":
+        return name
+    fuzzy = not build and re.match(r"=[^=]", rest)
+    prefix = fuzzy and version.count(".") < 2 and re.fullmatch(r"[\d.]+", version)
+    return f"{name}=={version}{'.*' if prefix else ''}"
 
 
 def _from_rattler(error: Exception) -> bool:
@@ -320,7 +342,7 @@ def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
     """rattler's error as one with a name, recognised by its class and message."""
     text = _redact(str(error))
     parts = [re.sub(r"^[\s│├└─]+", "", line) for line in text.splitlines() if line.strip()]
-    reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))  # one line of a drawn tree
+    reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))[:_REASON_SHOWN]  # one line of a drawn tree
     names = ", ".join(map(pip_spelling, packages))
     cls = type(error).__name__
     if cls == "SolverError":

@@ -34,6 +34,9 @@ def lock_header(python_version: str) -> str:
     return f"{FORMAT}\n# python {python_version}\n# platform {sysconfig.get_platform()} {libc}\n"
 
 
+BASE_PACKAGES = "# packages of the base image\n"  # below the header of a lock that adds to these
+
+
 def locked_python(text: str) -> str:
     """The Python version in a lock's header. Raises `EnvironmentBuildError` when the text is not a lock."""
     found = re.search(r"^# python (\d+\.\d+\.\d+)$", text, re.MULTILINE)

@@ -6,7 +6,9 @@ import json
 import subprocess
 from collections.abc import Iterable
 
+from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
+from mldeploy_jupyter.environments.current import lock_current
 
 TIMEOUT = 60.0  # seconds
 
@@ -67,3 +69,34 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
         f"# local: {name}=={version} ({local})" if local else f"{name}=={version}" for name, version, local in found
     }
     return sorted(lines, key=lambda line: (line.startswith("#"), line.lower()))
+
+
+# The pins that were captured last, by interpreter, digest of its packages and modules: capturing starts an interpreter.
+_last_pins: dict[tuple[str, str, frozenset[str]], list[str]] = {}
+
+
+def pin_modules(modules: Iterable[str], python: str) -> EnvironmentSpec:
+    """An environment with the packages of `modules`, in the versions that the interpreter `python` has.
+
+    What these need in turn has its version there, too. Raises `EnvironmentBuildError` for a package that was installed
+    from a local folder, which no index has.
+    """
+    current = lock_current(python)
+    key = (python, current.digest, frozenset(modules))
+    pins = _last_pins.get(key)
+    if pins is None:
+        pins = capture(key[2], python)
+        _last_pins.clear()
+        _last_pins[key] = pins
+    local = [line.removeprefix("# local: ") for line in pins if line.startswith("#")]
+    if local:
+        raise EnvironmentBuildError(
+            "the script uses packages that no other machine has",
+            why=f"installed from a local folder: {', '.join(local)}",
+            hint="put their code beside the script, and name the other packages with --requirements-file",
+            code="LocalPackages",
+        )
+    names = {pin.partition("==")[0] for pin in pins}
+    others = [line for line in current.text.splitlines() if line and not line.startswith("#")]
+    constraints = [line for line in others if line.partition("==")[0] not in names]
+    return EnvironmentSpec(python=current.python_version, pip=pins, constraints=constraints)

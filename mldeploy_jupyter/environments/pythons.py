@@ -113,20 +113,26 @@ def refuse_below_floor(python: str | None, where: str = "") -> None:
 
     `where` is the place of the requirement, for the message.
     """
-    if python is None:
-        return
-    major, minor = floor()
-    below = [f"{a}.{b}" for a, last in ((2, 7), (major, minor - 1)) for b in range(last + 1)]
-    above = [f"{major}.{b}" for b in range(minor, minor + 20)]
-    if any(_accepts_minor(python, version) for version in above) or not any(_accepts_minor(python, v) for v in below):
+    if not is_below_floor(python):
         return
     raise EnvironmentBuildError(
         f"Python {python} is too old to run a service",
         why=f"the environment asks for Python {python}; the scoring server needs {floor_text()} or newer",
-        hint=f"write python={floor_text()} in the conda file (or newer), and train and save the model with it",
+        hint=f"write python={floor_text()} (or newer) in its place, and train and save the model with it; "
+        "a notebook of v1 may call migrate(python='kernel')",
         where=where,
         code="PythonTooOld",
     )
+
+
+def is_below_floor(python: str | None) -> bool:
+    """Whether every version that `python` accepts is too old for the scoring server."""
+    if python is None:
+        return False
+    major, minor = floor()
+    below = [f"{a}.{b}" for a, last in ((2, 7), (major, minor - 1)) for b in range(last + 1)]
+    above = [f"{major}.{b}" for b in range(minor, minor + 20)]
+    return any(_accepts_minor(python, v) for v in below) and not any(_accepts_minor(python, v) for v in above)
 
 
 def _accepts_minor(python: str, minor: str) -> bool:

@@ -11,7 +11,8 @@ from mldeploy_jupyter.core import files
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments import cache, pythons, venv
-from mldeploy_jupyter.environments.lock_text import conda_lines, lock_header
+from mldeploy_jupyter.environments.lock_text import BASE_PACKAGES, conda_lines, lock_header
+from mldeploy_jupyter.environments.places import naming_places
 from mldeploy_jupyter.environments.server_packages import server_requirements, split_provided
 from mldeploy_jupyter.environments.types import Cancel, Emit, Lock
 from mldeploy_jupyter.environments.uv import Uv
@@ -31,7 +32,7 @@ def make_lock(
 
     Raises `EnvironmentBuildError` when it cannot be resolved, and whatever `cancel` raises.
     """
-    pythons.refuse_below_floor(spec.python)
+    pythons.refuse_below_floor(spec.python, where=spec.places.get("python", ""))
     path = root / "locks" / f"{lock_key(spec, kernel_python, server_requirements())}.json"
     known = None if refresh else read_lock(path)
     if known is not None:
@@ -40,7 +41,8 @@ def make_lock(
         known = None if refresh else read_lock(path)  # another process may have written it in the meantime
         if known is not None:
             return known
-        lock = _resolve(spec, kernel_python, root, emit, cancel, offline)
+        with naming_places(spec.places):
+            lock = _resolve(spec, kernel_python, root, emit, cancel, offline)
         files.make_private_dir(path.parent)
         files.write_json(path, {"text": lock.text, "python_version": lock.python_version, "dropped": lock.dropped})
     return lock
@@ -59,7 +61,9 @@ def _resolve(spec: EnvironmentSpec, kernel_python: str, root: Path, emit: Emit, 
         else:
             emit("log", f"Python {chosen.version} ({chosen.source})")
             pins = venv.lock_pip(requirements, spec.constraints, uv, interpreter=chosen, python_version=chosen.version)
-            return Lock(lock_header(chosen.version) + pins, chosen.version, dropped)
+            # The base image's own Python may be another: the pins are the same, and have the hashes of all wheels.
+            header = lock_header(chosen.version) + (BASE_PACKAGES if spec.base_packages else "")
+            return Lock(header + pins, chosen.version, dropped)
     from mldeploy_jupyter.environments import conda
 
     solution = conda.solve(spec, kernel_python=kernel_python, root=root, emit=emit, cancel=cancel, offline=offline)

@@ -39,7 +39,7 @@ class Interpreter:
 class Lock:
     """Exact pins. `text` is described in `lock_text.py`.
 
-    `dropped` are the requirements that are not installed, because the scoring server provides their modules.
+    `dropped` are the requirements that are not installed: `server_packages.explain_left_out` says why.
     """
 
     text: str

@@ -9,10 +9,11 @@ import re
 import signal
 import subprocess
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments.types import Cancel, Emit, never, silent
@@ -33,6 +34,22 @@ FROM_PIP = {
     "PIP_EXTRA_INDEX_URL": ("UV_INDEX", "UV_EXTRA_INDEX_URL"),
     "PIP_CERT": ("SSL_CERT_FILE",),
 }
+# Where uv looks for packages and Pythons, and how long; an index's own user and password too.
+SEARCH_SETTINGS = re.compile(
+    r"UV_(?:DEFAULT_INDEX|INDEX_URL|INDEX|EXTRA_INDEX_URL|INDEX_\w+_(?:USERNAME|PASSWORD)|INDEX_STRATEGY|INSECURE_HOST"
+    r"|FIND_LINKS|NO_INDEX"
+    r"|HTTP_TIMEOUT|HTTP_RETRIES|PYTHON_INSTALL_MIRROR|PYTHON_DOWNLOADS_JSON_URL)"
+)
+# Lines of one run that are shown, the first and the last of them: uv's reasons for old packages may have 60,000.
+LOGGED_LINES, LOGGED_LAST = 1000, 100
+
+SEARCH_OPTIONS = {"--find-links": "UV_FIND_LINKS", "--trusted-host": "UV_INSECURE_HOST"}  # several, with a space
+
+
+class Lines(Protocol):
+    """Lines that another thread reads, as in a queue; None is the end."""
+
+    def get(self, *, timeout: float) -> bytes | None: ...
 
 
 class UvError(Exception):
@@ -48,7 +65,7 @@ class Uv:
     """How to run uv. `emit` gets its lines; `cancel` is called while it runs, and kills it by raising.
 
     `options` are pip's, from a requirements file. `keep_open` is a file descriptor that uv inherits. `folder` is its
-    working directory.
+    working directory. `downloads` lets it download Pythons.
     """
 
     emit: Emit = silent
@@ -57,6 +74,7 @@ class Uv:
     options: list[str] = field(default_factory=list)
     keep_open: int | None = None
     folder: Path | None = None
+    downloads: bool = False
 
     def run(self, command: list[str], *, stdin: str = "", with_index: bool = True, quiet: bool = False) -> str:
         """Runs `uv <command>` with the text `stdin`, and returns its standard output.
@@ -66,7 +84,8 @@ class Uv:
         uv is dead.
         """
         environ, secrets = environment(self.options)
-        general = ["--color=never", "--no-progress", "--no-python-downloads", *(["--offline"] if self.offline else [])]
+        general = ["--color=never", "--no-progress", *(["--offline"] if self.offline else [])]
+        general += [] if self.downloads else ["--no-python-downloads"]
         index_options = arguments(self.options) if with_index else []
         process = subprocess.Popen(
             [_binary(), *command, *general, *index_options],
@@ -93,12 +112,14 @@ class Uv:
                 process.stdin.write(stdin.encode())
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()
-            while (line := self._next_line(lines)) is not None:
+            for line in self.read_lines(lines):
                 text = redact(line.decode("utf-8", "backslashreplace").rstrip("\n"), secrets)
                 errors.append(text)
-                if not quiet:
+                if not quiet and len(errors) <= LOGGED_LINES:
                     self.emit("log", text)
             code = process.wait()
+            if not quiet:
+                self.show_rest(errors[LOGGED_LINES:])
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -113,13 +134,28 @@ class Uv:
             raise UvError("\n".join(errors))
         return output[0].decode()
 
-    def _next_line(self, lines: queue.Queue[bytes | None]) -> bytes | None:
-        """The next line; None at the end. Calls `cancel` ten times a second while it waits."""
+    def show_rest(self, rest: list[str]) -> None:
+        """Shows the last of the lines that were not shown when they came."""
+        if len(rest) > LOGGED_LAST:
+            self.emit("log", f"... {len(rest) - LOGGED_LAST:,} lines of uv are left out")
+        for text in rest[-LOGGED_LAST:]:
+            self.emit("log", text)
+
+    def read_lines(self, lines: Lines) -> Iterator[bytes]:
+        """The lines up to the end. Calls `cancel` ten times a second, whether lines come or not."""
+        asked = time.monotonic()
         while True:
             try:
-                return lines.get(timeout=0.1)
+                line = lines.get(timeout=0.1)
             except queue.Empty:
+                pass
+            else:
+                if line is None:
+                    return
+                yield line
+            if time.monotonic() - asked >= 0.1:
                 self.cancel()
+                asked = time.monotonic()
 
 
 def _binary() -> str:
@@ -172,6 +208,23 @@ def environment(options: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     if extra:
         environ["UV_INDEX"] = " ".join(extra)
     return environ, [secret for secret in secrets if secret]
+
+
+def index_variables(options: Iterable[str] = ()) -> dict[str, str]:
+    """The variables that tell uv where packages and Pythons are: those of this process, and those of the options.
+
+    They may hold passwords. Raises `EnvironmentBuildError` for a variable in an address that is not set.
+    """
+    environ, _ = environment(options)
+    found = {name: value for name, value in environ.items() if value and SEARCH_SETTINGS.fullmatch(name)}
+    for option in options:
+        name, _, value = option.partition("=")
+        if name == "--no-index":
+            found["UV_NO_INDEX"] = "1"
+        elif name in SEARCH_OPTIONS:
+            variable = SEARCH_OPTIONS[name]
+            found[variable] = f"{found.get(variable, '')} {value}".strip()
+    return found
 
 
 def arguments(options: Iterable[str]) -> list[str]:

@@ -6,42 +6,84 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 
-from mldeploy_jupyter.core.environment.distributions import imported_as
+from mldeploy_jupyter.core.environment.distributions import REPLACED, imported_as
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
 from mldeploy_jupyter.environments.pythons import floor, floor_text
 
 # What uv or a build backend puts before the message at hand.
-_ORNAMENT = r"^[\s│├╰─▶×]*(?:error: |cause: |Caused by: )?"
+_ORNAMENT = r"^[ \t│├╰─▶×]*(?:error: |cause: |Caused by: )?"
 
+# A package that could not be built, has no wheel for this Python or does not exist: name and version of each.
+_NO_WHEEL = re.compile(
+    r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)==([^`\s]+)"
+    r"|Because (?:only )?([A-Za-z0-9._-]+)==(\S+) has no (?:usable wheels|wheels with a matching)"
+    r"|there is no version of ([A-Za-z0-9._-]+)==([\w.!+]+)"
+)
+
+# Lines of uv's reasons, at most, of which one tells the cause. More are about every version that uv tried in turn.
+CLEAR_LINES = 200
+
+_REASONS_SHOWN = 2000  # characters, at most, of uv's explanation
 _PRINTED_SHOWN = 200  # characters, at most, of a line that a build printed
 
 
-def explain_failure(output: str, *, doing: str, requirements: Iterable[str] = ()) -> EnvironmentBuildError:
+NearWheel = Callable[[str, str], str]  # name and version -> the nearest version with a wheel; "" where unknown
+
+
+def explain_failure(
+    output: str, *, doing: str, requirements: Iterable[str] = (), near_wheel: NearWheel | None = None
+) -> EnvironmentBuildError:
     """The error for uv's standard error. `doing` completes "the environment cannot be ...": locked, built.
 
-    `requirements` are the lines that the user wrote; the hint names the one at fault where it can.
+    `requirements` are the lines that the user wrote; the hint names the one at fault where it can. `near_wheel` is
+    asked for a version to take in place of one that has no wheel or does not exist.
     """
     what, reasons = f"the environment cannot be {doing}", _reasons(output)
-    for rule in _RULES:
+    for rule in _RULES if output.count("\n") <= CLEAR_LINES or "No solution found" not in output else _RULES_OF_MANY:
         error = rule(output, what, reasons)
         if error is not None:
-            return _with_line_at_fault(error, output, list(requirements))
+            _improve_hint(error, output, list(requirements), near_wheel)
+            return error
     return EnvironmentBuildError(
         what, why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
     )
 
 
-def _with_line_at_fault(error: EnvironmentBuildError, output: str, requirements: list[str]) -> EnvironmentBuildError:
-    """The error of a failed build, with the requirement that only admits versions which must be built."""
-    built = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)==([^`\s]+)`", output)
-    if error.code != "BuildFailed" or built is None:
-        return error
-    for text in requirements:
-        name = re.match(r"[A-Za-z0-9._-]+", text)
-        asked = text.partition("--hash")[0].partition(";")[0].strip()
-        if name and _normal(name[0]) == _normal(built[1]) and re.search(r"[<>!~]", asked) and "==" not in asked:
-            error.hint = f"loosen {asked}: of the versions that it admits, {built[2]} has no wheel for this Python"
-    return error
+def _improve_hint(
+    error: EnvironmentBuildError, output: str, requirements: list[str], near_wheel: NearWheel | None
+) -> None:
+    """For a version without a wheel, has the hint name the line at fault, and the first version that has one."""
+    found = _NO_WHEEL.search(output)
+    if error.code not in ("BuildFailed", "VersionNotFound") or found is None:
+        return
+    from packaging.version import Version
+
+    name, version = [group for group in found.groups() if group]
+    of_name = _hint_of_name(name)
+    if of_name and requirements and not any(_asks_for(text, name) for text in requirements):
+        error.hint = f"one of the requirements needs {name}: take a version of it, or a package, that does not"
+    if of_name:
+        return
+    near = near_wheel(name, version) if near_wheel is not None else ""
+    later = bool(near) and Version(near) > Version(version)
+    asked = next(
+        (text.partition("--hash")[0].partition(";")[0].strip() for text in requirements if _asks_for(text, name)), ""
+    )
+    if error.code == "BuildFailed" and "==" not in asked and re.search(r"[<>!~]", asked):
+        error.hint = f"loosen {asked}: of the versions that it admits, {version} has no wheel for this Python"
+        error.hint += f", and {near} is the first later one that has" if later else ""
+    elif near:
+        place = "first version after" if later else "last version before"
+        better = (
+            f"{'write' if asked else 'ask for'} {name}=={near}, the {place} {version} that has a wheel for this Python"
+        )
+        vague = r"(choose a version of \S+ that has a wheel|take a version of \S+ that exists) for this Python"
+        error.hint = re.sub(rf"^({vague}|take a newer version of \S+?(?=[,:]|$))", better, error.hint, count=1)
+
+
+def _asks_for(requirement: str, name: str) -> bool:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    return found is not None and _normal(found[0]) == _normal(name)
 
 
 # Each rule returns None when `text`, uv's output, is not its case.
@@ -73,8 +115,20 @@ def _package_not_found(text: str, what: str, reasons: str) -> EnvironmentBuildEr
     )
 
 
+def _no_links_folder(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    folder = re.search(r"Failed to read `--find-links` (?:directory|URL): (\S+)", text)
+    if folder is None:
+        return None
+    return EnvironmentBuildError(
+        f"{what}: --find-links names a folder that cannot be read",
+        why=reasons,
+        hint=f"correct the path {folder[1]} in the requirements, or remove --find-links",
+        code="LinksNotFound",
+    )
+
+
 def _index_refused(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
-    if not re.search(r"40[13] (Unauthorized|Forbidden)|status code: 40[13]|\b40[13] Client Error", text):
+    if not re.search(r"40[13] (?:Unauthorized|Forbidden|Client Error)|status code: 40[13]", text):
         return None
     return EnvironmentBuildError(
         f"{what}: the package index refuses access",
@@ -84,14 +138,52 @@ def _index_refused(text: str, what: str, reasons: str) -> EnvironmentBuildError 
     )
 
 
+def _other_name(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    """A repository, archive or wheel whose package has another name than the requirement gives it."""
+    built = re.search(r"Package metadata name `([^`]+)` does not match given name `([^`]+)`", text)
+    wheel = re.search(
+        r"Requested package name `([^`]+)` does not match `([^`]+)` in the distribution filename: (\S+)", text
+    )
+    if built is not None:
+        (name, given), address = built.groups(), re.search(r"`[^`\s]+ @ ([^`]+)`", text)
+        url = address[1] if address else "ADDRESS"
+    elif wheel is not None:
+        given, name, url = wheel.groups()
+    else:
+        return None
+    return EnvironmentBuildError(
+        f"{what}: the package at {url} is {name}, not {given}",
+        why=f"it calls itself {name}; a requirement without a name gets that of its file or repository",
+        hint=f"write {name} @ {url}",
+        code="PackageNotFound",
+    )
+
+
+def _nothing_there(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    address = re.search(
+        r"Failed to fetch: `?([^\s`]+)`?\s+(?:cause|[├╰]─▶|Caused by):? HTTP status client error \(404", text
+    )
+    if address is None:
+        return None
+    return EnvironmentBuildError(
+        f"{what}: there is nothing at {address[1]}",
+        why=reasons.rpartition("; ")[2],
+        hint="correct the address in the requirements: the file was moved or removed, or needs a password",
+        code="PackageNotFound",
+    )
+
+
 def _no_network(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
     if not re.search(r"Failed to fetch|error sending request|dns error|tcp connect|timed out|Could not connect", text):
         return None
     address = re.search(r"Failed to fetch: `?([^\s`]+)", text)
+    own = address is not None and re.search(rf"`[^`\s]+ @ {re.escape(address[1])}`", text)
     return EnvironmentBuildError(
-        f"{what}: the package index cannot be reached",
+        f"{what}: {address[1] if own and address else 'the package index'} cannot be reached",
         why=f"{address[1]}: {reasons.rpartition('; ')[2]}" if address else reasons,
-        hint="check the network and HTTPS_PROXY, or name a reachable index in PIP_INDEX_URL",
+        hint="check the address, the network and HTTPS_PROXY"
+        if own
+        else "check the network and HTTPS_PROXY, or name a reachable index in PIP_INDEX_URL",
         code="NoNetwork",
     )
 
@@ -105,6 +197,8 @@ def _disk_full(text: str, what: str, reasons: str) -> EnvironmentBuildError | No
 
 
 def _hash_mismatch(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    if "Hash mismatch" not in text:
+        return None
     # What a build prints may have these words, too: uv's own come before it, and two digests follow them.
     mismatch = re.search(
         rf"{_ORNAMENT}Hash mismatch for `([^`]+)`\s+Expected:\s+(\w+:\w+)\s+Computed:\s+(\w+:\w+)",
@@ -138,8 +232,8 @@ def _build_failed(text: str, what: str, reasons: str) -> EnvironmentBuildError |
         return None
     name = re.search(r"[Ff]ailed to (?:download and )?build[: ]+`?([A-Za-z0-9._-]+)", text)
     package = name[1].partition("==")[0] if name else "a package"
-    printed = re.findall(r"^\s*(.*(?:fatal error|[Ee]rror): .*)$", text.partition("[stderr]")[2], re.MULTILINE)
-    printed = [line for line in printed if len(line) <= _PRINTED_SHOWN]  # not the command of a compiler
+    printed = re.findall(r"^.*(?:fatal error|[Ee]rror): .*$", text.partition("[stderr]")[2], re.MULTILINE)
+    printed = [line.strip() for line in printed if len(line) <= _PRINTED_SHOWN]  # not the command of a compiler
     hint = f"choose a version of {package} that has a wheel for this Python, or install what its build needs"
     return EnvironmentBuildError(
         f"{what}: {package} could not be built from its source",
@@ -158,12 +252,13 @@ def _no_wheel(text: str, what: str, reasons: str) -> EnvironmentBuildError | Non
     pythons = [f"{tag[0]}.{tag[1]}" for tag in re.findall(r"`cp(\d)(\d+)", tags[1])] if tags else []
     usable = [python for python in dict.fromkeys(pythons) if tuple(map(int, python.split("."))) >= floor()]
     hint = f"take a newer version of {package}"
-    if usable:
-        hint += f", or write python={usable[-1]} in a conda file: it has builds for Python {', '.join(usable)}"
+    if name_hint := _hint_of_name(package):
+        hint = name_hint
+    elif usable:
+        hint += f", or write python={usable[-1]} in a conda file: {found[1]} has builds for Python {', '.join(usable)}"
     elif pythons:
-        hint += (
-            f": this one has builds for Python {', '.join(pythons)} only, and a service needs {floor_text()} or newer"
-        )
+        hint += f": {found[1]} has builds for Python {', '.join(pythons)} only, and a service needs {floor_text()} or "
+        hint += "newer"
     return EnvironmentBuildError(
         f"{what}: {found[1]} has no build for this Python", why=reasons, hint=hint, code="VersionNotFound"
     )
@@ -192,11 +287,25 @@ def _conflict(text: str, what: str, reasons: str) -> EnvironmentBuildError | Non
     )
 
 
+def _many_conflicts(text: str, what: str, reasons: str) -> EnvironmentBuildError | None:
+    if "No solution found" not in text:
+        return None
+    return EnvironmentBuildError(
+        f"{what}: no versions of the requirements fit each other and this Python",
+        why=reasons,
+        hint="require exact versions that belong together, or fewer of these packages: uv tried all their versions",
+        code="RequirementsConflict",
+    )
+
+
 # In this order: later messages also occur in the output of earlier cases.
 _RULES: list[Callable[[str, str, str], EnvironmentBuildError | None]] = [
     _offline,
     _package_not_found,
+    _no_links_folder,
     _index_refused,
+    _other_name,
+    _nothing_there,
     _no_network,
     _disk_full,
     _hash_mismatch,
@@ -207,12 +316,17 @@ _RULES: list[Callable[[str, str, str], EnvironmentBuildError | None]] = [
     _conflict,
 ]
 
+# For reasons that name many packages, none of which needs to be the one at fault.
+_RULES_OF_MANY = [_offline, _index_refused, _no_network, _disk_full, _many_conflicts]
+
 
 def _hint_of_name(name: str) -> str:
     """The hint for a name that is no distribution: an import's, or a module of Python itself; "" for any other."""
     distribution = imported_as(name)
     if distribution:
         return f"write {distribution} in place of {name}, which is the name of its import"
+    if name in REPLACED:
+        return f"write {REPLACED[name]} in place of {name}, which is no longer made or has another name on PyPI"
     if name.replace("-", "_") in sys.stdlib_module_names:
         return f"take {name} out of the requirements: it is a part of Python"
     return ""
@@ -233,14 +347,13 @@ def _without_build_output(text: str) -> str:
 
 
 def _reasons(text: str) -> str:
-    """uv's explanation in one line of at most 2,000 characters, without its ornaments, warnings and hints."""
-    parts: list[str] = []
+    """uv's explanation in one line, without ornaments, warnings and hints; of a long one the end, which concludes."""
+    parts: list[list[str]] = []
     inside = False  # inside the explanation
     for line in text.splitlines():
         if re.match(r"(error:|\s{0,2}×)", line):
             inside = True
-            line = re.sub(r"^\s*(error:|×)\s*", "", line)
-            parts = [line]
+            parts = [[re.sub(r"^\s*(error:|×)\s*", "", line)]]
         elif re.match(r"\s*(hint:|help:|warning:)", line):
             inside = False
         elif inside and re.match(r"\s*\[(stdout|stderr)\]", line):
@@ -248,9 +361,12 @@ def _reasons(text: str) -> str:
         elif inside and line.strip():
             part, is_new = re.subn(r"^[\s│]*([├╰]─▶|cause:)\s*", "", line)
             if is_new:
-                parts.append(part)
+                parts.append([part])
             else:  # the continuation of the line above
-                parts[-1] += " " + part.strip(" │")
-    if len(parts) > 1 and "No solution found" in parts[0]:
+                parts[-1].append(part.strip(" │"))
+    if len(parts) > 1 and "No solution found" in parts[0][0]:
         del parts[0]
-    return "; ".join(part.strip() for part in parts)[:2000]
+    text = "; ".join(" ".join(part).strip() for part in parts)
+    if len(text) <= _REASONS_SHOWN:
+        return text
+    return re.sub(r"^.*?(?=And because )", "... ", text[-_REASONS_SHOWN:], count=1)

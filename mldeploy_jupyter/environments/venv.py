@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import EnvironmentBuildError
-from mldeploy_jupyter.environments.lock_text import pip_names, requirement_name
+from mldeploy_jupyter.environments.lock_text import locked_python, pip_names, requirement_name
 from mldeploy_jupyter.environments.server_packages import server_requirements
 from mldeploy_jupyter.environments.types import Interpreter
 from mldeploy_jupyter.environments.uv import Uv, UvError
-from mldeploy_jupyter.environments.uv_errors import explain_failure
+from mldeploy_jupyter.environments.uv_errors import CLEAR_LINES, explain_failure
+
+_WHEEL_SECONDS = 10.0  # that uv has for finding a version with a wheel, for a hint
 
 
 def lock_pip(
@@ -46,7 +50,9 @@ def lock_pip(
         try:
             text = uv.run(command, stdin="\n".join([*requirements, *server]) + "\n")
         except UvError as error:
-            raise _conflict_with_server(error, command, requirements, server, uv) from None
+            near_wheel = partial(find_near_wheel, uv, interpreter.path, python_version)
+            found = explain_failure(error.output, doing="locked", requirements=requirements, near_wheel=near_wheel)
+            raise _conflict_with_server(found, error.output, command, requirements, server, uv) from None
     return _with_given_hashes(text, requirements)
 
 
@@ -55,14 +61,7 @@ def build_venv(folder: Path, lock: str, interpreter: Interpreter, uv: Uv) -> dic
 
     Raises `EnvironmentBuildError`.
     """
-    try:
-        uv.run(
-            ["venv", str(folder), "--python", interpreter.path, "--relocatable", "--no-project"],
-            with_index=False,
-            quiet=True,
-        )
-    except UvError as error:
-        raise explain_failure(error.output, doing="built") from None
+    make_venv(folder, interpreter, uv)
     install_pip(folder, lock, uv)
     return {"kind": "venv", "python_version": interpreter.version, "base": interpreter.path}
 
@@ -89,25 +88,55 @@ def install_pip(folder: Path, lock: str, uv: Uv) -> None:
     try:
         replace(uv, folder=folder).run(command)
     except UvError as error:
-        raise explain_failure(error.output, doing="built") from None
+        near_wheel = partial(find_near_wheel, uv, str(folder / "bin" / "python"), locked_python(lock))
+        raise explain_failure(error.output, doing="built", near_wheel=near_wheel) from None
+
+
+def find_near_wheel(uv: Uv, python: str, python_version: str, name: str, version: str) -> str:
+    """The version of a package nearest to `version` that has a wheel for this Python: a later one, else an earlier.
+
+    `python` is an interpreter of this machine. "" where uv cannot tell. Raises whatever `uv.cancel` raises.
+    """
+    end = time.monotonic() + _WHEEL_SECONDS
+
+    def cancel() -> None:
+        uv.cancel()
+        if time.monotonic() > end:
+            raise UvError("it takes too long")
+
+    command = ["pip", "compile", "-", "--no-header", "--no-annotate", "--no-deps", "--only-binary", ":all:"]
+    command += ["--python", python, "--python-version", python_version, "--resolution"]
+    options = [option for option in uv.options if not option.startswith(("--no-binary", "--only-binary"))]
+    with tempfile.TemporaryDirectory(prefix="mldeploy-lock-") as folder:
+        asking = replace(uv, folder=Path(folder), cancel=cancel, options=options)
+        for sign, order in ((">", "lowest"), ("<", "highest")):
+            try:
+                text = asking.run([*command, order], stdin=f"{name}{sign}{version}\n", quiet=True)
+            except UvError:
+                continue
+            if found := re.search(rf"^{re.escape(requirement_name(name))}==(\S+)", text, re.MULTILINE):
+                return found[1]
+    return ""
 
 
 def _conflict_with_server(
-    error: UvError, command: list[str], requirements: list[str], server: list[str], uv: Uv
+    found: EnvironmentBuildError, output: str, command: list[str], requirements: list[str], server: list[str], uv: Uv
 ) -> EnvironmentBuildError:
     """The error for a failed lock. If only the scoring server's requirements are in the way, it names both sides."""
-    found = explain_failure(error.output, doing="locked", requirements=requirements)
-    if found.code not in ("RequirementsConflict", "VersionNotFound"):
+    # Reasons for hundreds of versions are no contradiction of two lines, and asking uv again may take minutes.
+    if found.code not in ("RequirementsConflict", "VersionNotFound") or output.count("\n") > CLEAR_LINES:
+        return found
+    ours = [text for text in server if re.search(rf"\b{re.escape(requirement_name(text))}\b", output)]
+    if not ours:
         return found
     try:
         uv.run(command, stdin="\n".join(requirements) + "\n", quiet=True)
     except UvError:
         return found
-    ours = [text for text in server if re.search(rf"\b{re.escape(requirement_name(text))}\b", error.output)]
-    theirs = [text for text in requirements if re.search(rf"\b{re.escape(requirement_name(text))}\b", error.output)]
+    theirs = [text for text in requirements if re.search(rf"\b{re.escape(requirement_name(text))}\b", output)]
     return EnvironmentBuildError(
         "the environment cannot be locked: a requirement contradicts the scoring server's",
-        why=f"{', '.join(theirs) or 'your requirements'} against {', '.join(ours) or 'the server'}: {found.why}",
+        why=f"{', '.join(theirs) or 'your requirements'} against {', '.join(ours)}: {found.why}",
         hint=f"loosen {', '.join(requirement_name(text) for text in theirs) or 'your requirements'}; "
         f"the server needs {', '.join(ours)}",
         code="ServerRequirementsConflict",
@@ -137,3 +166,15 @@ def _with_given_hashes(lock: str, requirements: list[str]) -> str:
             entry = " \\\n    ".join([entry.split()[0], *(f"--hash={value}" for value in allowed)])
         out.append(entry)
     return "\n".join(out) + "\n"
+
+
+def make_venv(folder: Path, interpreter: Interpreter, uv: Uv) -> None:
+    """Makes an empty, relocatable virtual environment. Raises `EnvironmentBuildError`."""
+    try:
+        uv.run(
+            ["venv", str(folder), "--python", interpreter.path, "--relocatable", "--no-project"],
+            with_index=False,
+            quiet=True,
+        )
+    except UvError as error:
+        raise explain_failure(error.output, doing="built") from None

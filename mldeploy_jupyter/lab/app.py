@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -59,8 +60,22 @@ class MldeployApp(LoggingConfigurable):
         "and goes on where it was.",
     ).tag(config=True)
 
+    base_image = Unicode(
+        "",
+        help="The base image of services that name none, here and in the kernels that this server starts, in place of "
+        "the official one; {python} stands for the version. The same as MLDEPLOY_BASE_IMAGE.",
+    ).tag(config=True)
+
+    image_registry = Unicode(
+        "",
+        help="Where images are pushed, here and in the kernels that this server starts. The same as "
+        "MLDEPLOY_IMAGE_REGISTRY.",
+    ).tag(config=True)
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        settings = {"MLDEPLOY_BASE_IMAGE": self.base_image, "MLDEPLOY_IMAGE_REGISTRY": self.image_registry}
+        os.environ.update({name: value for name, value in settings.items() if value})  # kernels inherit it
         self.quick = Workers("mldeploy-lab", self.max_threads, self.max_waiting)
         self.slow = Workers("mldeploy-lab-slow", max(1, self.max_threads // 2), self.max_waiting)
         self.streams = Streams(

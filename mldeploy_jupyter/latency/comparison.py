@@ -32,7 +32,7 @@ class LatencyComparison:
 
     @property
     def verdict(self) -> list[str]:
-        """A sentence for each quantile of each pair."""
+        """The sentences of each pair: one for each quantile that differs, and one for those that do not."""
         lines = []
         for pair in self.pairs:
             lines += describe_comparisons(pair.first, pair.second, pair.quantiles)

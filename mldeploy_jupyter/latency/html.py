@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -46,8 +47,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> 
         f'<th scope="col" style="{_HEAD if place else first}">{escape(name)}</th>' for place, name in enumerate(head)
     )
     body = "".join(f"<tr>{''.join(_cell(cell, place) for place, cell in enumerate(row))}</tr>" for row in rows)
-    note = f'<caption style="{_NOTE};text-align:left;caption-side:bottom;padding:4px 10px">{escape(caption)}</caption>'
+    note = f'<caption style="{_NOTE};text-align:left;caption-side:bottom;padding:4px 10px">{_text(caption)}</caption>'
     return f'<table style="border-collapse:collapse">{note}<thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _text(text: str) -> str:
+    """Escaped, and each number in one line with its unit."""
+    return escape(re.sub(r"(?<=\d) (?=(?:%|ms|s|µs)(?!\w))", "\xa0", text))
 
 
 def _cell(text: str, place: int) -> str:
@@ -59,4 +65,4 @@ def _cell(text: str, place: int) -> str:
 
 
 def _list(lines: Sequence[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>" if lines else ""
+    return f"<ul>{''.join(f'<li>{_text(line)}</li>' for line in lines)}</ul>" if lines else ""

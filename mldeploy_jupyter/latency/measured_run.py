@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.latency.measuring import Ending
+from mldeploy_jupyter.latency.measuring import DEPLOYMENT, Ending
 from mldeploy_jupyter.latency.plan import LatencyPlan
 from mldeploy_jupyter.latency.statistics import QUANTILES, percentile_name
-from mldeploy_jupyter.latency.summary import By, group_samples, latencies, summarise
+from mldeploy_jupyter.latency.summary import By, group_samples, latencies, leave_out, summarise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +38,11 @@ class MeasuredRun:
         """A numpy array with one record for each request; `latency/recording.py` has its fields."""
         return self.read_samples()
 
+    @cached_property
+    def counted(self) -> Samples:
+        """The samples that numbers and pictures are made of: all, or those outside of `ending.left_out`."""
+        return leave_out(self.samples, self.ending.left_out)
+
     @property
     def begun(self) -> str:
         """ISO 8601, in UTC."""
@@ -58,6 +63,11 @@ class MeasuredRun:
         return self.ending.invalid_reason
 
     @property
+    def left_out(self) -> list[list[float]]:
+        """The blocks, as `ending` has them, that `counted` lacks."""
+        return [block for block in self.ending.blocks if block[0] in self.ending.left_out]
+
+    @property
     def rate(self) -> float | None:
         """Requests a second that were planned, also where the rate was chosen; None in a ramp and a closed loop."""
         return self.ending.rate
@@ -67,6 +77,19 @@ class MeasuredRun:
         """What happened in the run, a line each."""
         names = [service.name for service in self.plan.services]
         return [_note(note, names) for note in self.ending.notes]
+
+    @property
+    def marks(self) -> list[tuple[float, str]]:
+        """Deployments of the services meanwhile: seconds since the run began, and a word about each."""
+        several = len(self.plan.services) > 1
+        return [
+            (
+                float(note["time"]),
+                _note_words(note, [service.name for service in self.plan.services] if several else []),
+            )
+            for note in self.ending.notes
+            if note.get("kind") == DEPLOYMENT
+        ]
 
     # Numbers ----------------------------------------------------------------------------------------------------
 
@@ -86,11 +109,11 @@ class MeasuredRun:
             )
         if by == "service":
             return [dict(row) for row in self._service_rows]
-        return summarise(self.samples, self.plan, by)
+        return summarise(self.counted, self.plan, by)
 
     @cached_property
     def _service_rows(self) -> list[dict[str, Any]]:
-        return list(self.known_rows) if self.known_rows is not None else summarise(self.samples, self.plan)
+        return list(self.known_rows) if self.known_rows is not None else summarise(self.counted, self.plan)
 
     def percentile(self, quantile: float, service: str | None = None) -> float | None:
         """One percentile of a service's latencies in milliseconds, as `percentile(0.99)`; None without enough data.
@@ -119,7 +142,7 @@ class MeasuredRun:
         """The measured samples of each service, by name; with the workspace where two have the same name."""
         names = [service.name for service in self.plan.services]
         found = {}
-        for group in group_samples(self.samples, len(names)):
+        for group in group_samples(self.counted, len(names)):
             planned = self.plan.services[group.service]
             name = planned.name if names.count(planned.name) == 1 else f"{planned.name} ({planned.workspace})"
             found[name] = group.samples
@@ -133,6 +156,10 @@ class MeasuredRun:
 
 
 def _note(note: dict[str, Any], names: Sequence[str]) -> str:
+    return f"{note.get('time', 0.0):.1f} s: {_note_words(note, names)}"
+
+
+def _note_words(note: dict[str, Any], names: Sequence[str]) -> str:
     index = note.get("service", -1)
     name = f"{names[index]} " if isinstance(index, int) and 0 <= index < len(names) else ""
-    return f"{note.get('time', 0.0):.1f} s: {name}{note.get('text', '')}"
+    return f"{name}{note.get('text', '')}"

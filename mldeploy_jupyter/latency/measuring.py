@@ -8,12 +8,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
-from mldeploy_jupyter.core.records import JsonRecord, utc_now
+from mldeploy_jupyter.core.json_record import JsonRecord
+from mldeploy_jupyter.core.records import utc_now
+from mldeploy_jupyter.latency.generator.lag import LATE_SECONDS
 from mldeploy_jupyter.latency.generator.messages import Order, pack_order
 from mldeploy_jupyter.latency.payloads import Payload
 from mldeploy_jupyter.latency.plan import LatencyPlan, check_plan
@@ -21,11 +24,15 @@ from mldeploy_jupyter.latency.plan import LatencyPlan, check_plan
 # -P: modules in the user's working folder must not hide the library's.
 GENERATOR = ["-P", "-m", "mldeploy_jupyter.latency.generator"]
 
-MAX_LAG = 1.0  # milliseconds at p99 by which the load's own process may be late
+MAX_LAG = 1000 * LATE_SECONDS  # milliseconds at p99 by which the load's own process may be late
+
+STOLEN_SHARE = 0.005  # of the processors' time, from which on the host of a virtual machine is named as the cause
 
 CANCEL_SECONDS = 10.0  # that the process may take to end when it is told to; then it is killed
 
 STOP_FILE = "stop"  # beside the samples: whoever makes it ends the run
+
+DEPLOYMENT = "deployment"  # the kind of a note about a deployment of a service that is measured
 
 STDERR_LIMIT = 20_000  # characters of its errors that are kept
 
@@ -57,9 +64,12 @@ class Ending(JsonRecord):
 
     `reason` is finished, cancelled, limit, slept, died (every service did) or crashed (the load's own process did).
     `rate` is the one that was taken, None in a closed loop and a ramp, `rate_reason` why. `lag` is by how many
-    milliseconds the load's process was late: p50, p99, max, and of how many looks. `blocks` are
-    `[number, service, step, begin, seconds]`, `services` the counts of measured requests and the `seconds` under load.
-    `notes` are `{"time", "service", "kind", "text"}`; service -1 means the whole run.
+    milliseconds the load's process was late: p50, p99, max, and of how many looks; `stolen` is the share of the
+    processors' time that the host of a virtual machine took away. `blocks` are `[number, service, step, begin, seconds,
+    late, latest]`: the last two are the share of looks and requests that were late by more than `MAX_LAG`, and by how
+    many milliseconds at most; earlier versions wrote five. `left_out` has the numbers of blocks that no number is made
+    of, because the load's process was late in them (`generator/lag.py`). `services` are the counts of measured requests
+    and the `seconds` under load. `notes` are `{"time", "service", "kind", "text"}`; service -1 means the whole run.
     """
 
     reason: str
@@ -70,6 +80,7 @@ class Ending(JsonRecord):
     rate_reason: str = ""
     lag: dict[str, float] = field(default_factory=dict)
     blocks: list[list[float]] = field(default_factory=list)
+    left_out: list[int] = field(default_factory=list)
     services: list[dict[str, Any]] = field(default_factory=list)
     notes: list[dict[str, Any]] = field(default_factory=list)
 
@@ -78,10 +89,14 @@ class Ending(JsonRecord):
         """Why nothing can be concluded from the run, or ""."""
         if self.reason == "crashed":
             return "the load's own process ended before the run did"
-        late = self.lag.get("p99", 0.0)
-        if late > MAX_LAG:
-            return f"the load's own process was late by {late:.1f} ms (p99); close other programs or lower the rate"
-        return ""
+        late, stolen = self.lag.get("p99", 0.0), self.lag.get("stolen", 0.0)
+        if late <= MAX_LAG or self.left_out:
+            return ""
+        if stolen >= STOLEN_SHARE:
+            advice = f"the host of this machine gave {100 * stolen:.2g} % of its processors' time to others"
+        else:
+            advice = "close other programs or lower the rate"
+        return f"the load's own process was late by {late:.1f} ms (p99); {advice}"
 
 
 class Measurement:
@@ -92,6 +107,7 @@ class Measurement:
     ) -> None:
         self.plan, self.samples, self.run = plan, samples, run
         self.begun = utc_now()
+        self.origin = datetime.now(UTC)  # of the times in notes and samples: when the load's process began
         self.notes: list[dict[str, Any]] = []
         self._find, self._on_event = find, on_event
         self._report: dict[str, Any] | None = None
@@ -222,10 +238,14 @@ class Measurement:
             return
         if kind == "note":
             self.notes.append({key: value for key, value in message.items() if key != "type"})
+        elif kind == "duration":
+            self.plan = replace(self.plan, duration=message["seconds"], until_p99=False)
         elif kind == "end":
             self._report = message
         elif kind == "progress" and not self._cancelled and self.samples.with_name(STOP_FILE).exists():
             self.cancel()
+        elif kind == "begun":
+            self.origin = datetime.now(UTC)
         if kind != "begun":
             self._tell(message)
 

@@ -7,15 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.json_record import JsonRecord
+from mldeploy_jupyter.latency.limits import ARRIVALS, MAX_RATE, MAX_USERS
 
 MODES = ("open", "closed")
-
-ARRIVALS = ("constant", "poisson")
-
-MAX_RATE = 20_000.0  # requests a second; one generator process sends fewer
-
-MAX_USERS = 10_000  # each has a connection of its own
 
 AUTO_RATE = 100.0  # requests a second at most, where the generator chooses the rate
 
@@ -23,9 +18,13 @@ AUTO_SHARE = 0.5  # of the rate that one connection reached in the warm-up: far 
 
 AUTO_WARMUP = 5  # warm-up requests that a rate can be chosen from
 
+P99_REQUESTS = 1000  # that p99 needs, so that ten are slower
+
+LEAST_SECONDS, MOST_SECONDS = 10.0, 120.0  # of load on each service, where the duration is chosen
+
 EXTRA_SECONDS = 60.0  # of a run beside its load: connections, warm-up, requests that are still under way
 
-PAYLOAD_KINDS = ("sample", "lines", "function", "bytes")
+PAYLOAD_KINDS = ("sample", "value", "lines", "function", "bytes")
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,8 @@ class LatencyPlan:
     `mode` "open" sends `rate` requests a second, to each service in turn, at times that were planned before
     (`arrivals`); with `rate` None the generator chooses one after the warm-up. "closed" has `users`, of whom each sends
     the next request when the last is answered. `duration` is in seconds for each service, in a ramp for each service
-    and step. `ramp` has the rates of the steps, or the numbers of users. `warmup` is requests for each service.
+    and step; with `until_p99` it is the most, and the generator shortens it to what p99 needs at the rate that it
+    chooses. `ramp` has the rates of the steps, or the numbers of users. `warmup` is requests for each service.
     `timeout` is in seconds, from when a client turns to a request. `block` is the length, in seconds, of the turns in
     which services alternate; in a ramp a turn is a whole step. `connections` is the most for each service.
     """
@@ -82,6 +82,7 @@ class LatencyPlan:
     payload: PlannedPayload = field(default_factory=PlannedPayload)
     seed: int = 0
     connections: int = 256
+    until_p99: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -124,6 +125,15 @@ class LatencyPlan:
     def max_seconds(self) -> float:
         """After how many seconds the run ends, whatever has been measured."""
         return self.seconds * 2 + self.timeout * len(self.services) + EXTRA_SECONDS
+
+
+def choose_duration(rate: float | None) -> float:
+    """Seconds in which so many requests a second are enough for p99, within `LEAST_SECONDS` and `MOST_SECONDS`.
+
+    None, a rate that is not known, makes it the least.
+    """
+    needed = P99_REQUESTS / rate if rate else LEAST_SECONDS
+    return float(math.ceil(min(MOST_SECONDS, max(LEAST_SECONDS, needed))))
 
 
 def check_plan(plan: LatencyPlan) -> LatencyPlan:

@@ -41,8 +41,9 @@ class Outcome(IntEnum):
     BROKEN_ANSWER = 5  # no HTTP, or a redirect
     DROPPED = 6  # never sent: no connection was free before its time-out
     UNAUTHORISED = 7  # 401 or 403
-    THROTTLED = 8  # 429, or 503 with Retry-After
+    THROTTLED = 8  # 429
     UNFINISHED = 9  # under way when the run ended: it took longer than `done` says
+    UNAVAILABLE = 10  # 503 with Retry-After: nothing serves, or it has too many requests
 
 
 class Phase(IntEnum):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mldeploy_jupyter.latency.comparison import compare_runs
 from mldeploy_jupyter.latency.measured_run import MeasuredRun
-from mldeploy_jupyter.latency.statistics import QUANTILES, percentile_name, requests_needed
+from mldeploy_jupyter.latency.statistics import QUANTILES, find_knee, percentile_name, requests_needed
+from mldeploy_jupyter.latency.summary import summarise
 from mldeploy_jupyter.latency.text import describe_rate, describe_share, parts_table, percentile_table, sparklines
 from mldeploy_jupyter.latency.verdict import describe_missing, format_milliseconds
 
 SENT_SHARE = 0.98  # of the wanted rate; below it the report says that the services could not keep up
+
+STEPS = 3  # of a ramp, at least, that have a knee
+
+LISTED_TIMES = 6  # moments that a sentence names
 
 ENDINGS = {
     "cancelled": "the run was stopped before its end; this is what had been measured",
@@ -58,6 +66,8 @@ def make_verdict(run: MeasuredRun, against: MeasuredRun | None = None) -> list[s
                 f"{row['service']} did not keep up: {describe_rate(reached)} of {describe_rate(wanted)} were answered"
             )
     if run.valid:
+        if run.plan.ramp:
+            lines += [sentence for row in rows if (sentence := _knee(run, row))]
         if len(rows) > 1 and not run.plan.ramp:
             lines += compare_runs(run).verdict
         if against is not None and against.valid and not run.plan.ramp and not against.plan.ramp:
@@ -67,16 +77,49 @@ def make_verdict(run: MeasuredRun, against: MeasuredRun | None = None) -> list[s
     return [*lines, *_missing(run)]
 
 
+def _knee(run: MeasuredRun, service: Mapping[str, Any]) -> str:
+    """Up to which rate more load buys more answers; "" where there are too few steps to tell."""
+    own = [row for row in run.rows("step") if all(row[key] == service[key] for key in ("service", "workspace"))]
+    steps = [(row["rate_reached"], row["p50"]) for row in own if row["rate_reached"] and row["p50"]]
+    if len(steps) < STEPS:
+        return ""
+    rates, medians = [rate for rate, _ in steps], [median for _, median in steps]
+    knee = find_knee(rates, medians)
+    if knee is None:
+        return f"{service['service']} has no knee up to {describe_rate(rates[-1])}: try higher rates"
+    reached, median = describe_rate(rates[knee]), format_milliseconds(medians[knee])
+    found = f"the knee of {service['service']} is at {reached}, p50 {median}"
+    return f"{found}: beyond it more load buys more waiting than answers"
+
+
 def _state(run: MeasuredRun) -> list[str]:
     invalid = [] if run.valid else [f"invalid: {run.invalid_reason}"]
-    return invalid + ([ENDINGS[run.ending.reason]] if run.ending.reason in ENDINGS else [])
+    ending = [ENDINGS[run.ending.reason]] if run.ending.reason in ENDINGS else []
+    return [*invalid, *([describe_left_out(run)] if run.left_out else []), *ending]
+
+
+def describe_left_out(run: MeasuredRun) -> str:
+    """What the numbers are not made of, why, and what difference that makes."""
+    blocks = run.left_out
+    seconds, of = sum(block[4] for block in blocks), sum(block[4] for block in run.ending.blocks)
+    times = [f"{block[3]:.0f}" for block in blocks[:LISTED_TIMES]]
+    more = f" and {len(blocks) - LISTED_TIMES} more" if len(blocks) > LISTED_TIMES else ""
+    said = [
+        f"{seconds:.3g} of {of:.3g} s are left out (at {', '.join(times)} s{more}): the load's own process was late "
+        f"there, by up to {format_milliseconds(max(block[6] for block in blocks))}"
+    ]
+    for row, whole in zip(run.rows(), summarise(run.samples, run.plan), strict=False):
+        known = [name for name in map(percentile_name, QUANTILES) if row[name] is not None and whole[name] is not None]
+        if known and format_milliseconds(row[known[-1]]) != format_milliseconds(whole[known[-1]]):
+            said.append(f"with them {row['service']} {known[-1]} would be {format_milliseconds(whole[known[-1]])}")
+    return "; ".join(said)
 
 
 def _missing(run: MeasuredRun) -> list[str]:
     """The first percentile for which a service has too few requests, once."""
     least = min(row["requests"] + row["dropped"] for row in run.rows())
     short = [quantile for quantile in QUANTILES if least < requests_needed(quantile)]
-    return [describe_missing(short[0], least)] if short else []
+    return [describe_missing(short[0], least, run.rate)] if short else []
 
 
 def describe_run(run: MeasuredRun, against: MeasuredRun | None = None) -> str:

@@ -1,14 +1,14 @@
 """Runs that are kept in the workspace: `latency/<run id>/run.json`, the plan and how it ended, and `samples.bin`.
 
-`run.json` is written when a run begins, and again when it ends. A run whose process is gone before that is interrupted:
-its samples are there up to that moment.
+`run.json` is written when a run begins, when its rate is chosen, and again when it ends. A run whose process is gone
+before that is interrupted: its samples are there up to that moment.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FOLDER = "latency"
 
 RUN_FILE, SAMPLES_FILE = "run.json", "samples.bin"
+
+RUNNER_LOG = "runner.log"  # what a process of its own wrote that carried the run out: nothing, unless it failed
 
 KEPT_RUNS = 50  # a run of ten minutes at 100 requests a second takes 4 MB
 
@@ -76,6 +78,18 @@ def create_run(folder: WorkspaceFolder, plan: LatencyPlan) -> SavedRun:
         run = SavedRun(run_id, path, plan, begun, running=True)
         _write(run)
     return run
+
+
+def hand_over(run: SavedRun, pid: int) -> None:
+    """Records which process of this machine carries the run out. Raises `StorageError`."""
+    with explain_write_errors(run.path):
+        _write(run, process_identity.identify_process(pid))
+
+
+def change_plan(run: SavedRun, plan: LatencyPlan) -> None:
+    """Records what was chosen since the run began, for whoever reads it meanwhile. Raises `StorageError`."""
+    with explain_write_errors(run.path):
+        _write(replace(run, plan=plan))
 
 
 def finish_run(run: SavedRun, ending: Ending, **more: Any) -> SavedRun:
@@ -128,12 +142,12 @@ def _run_folders(folder: WorkspaceFolder) -> list[Path]:
     return [folder.root / FOLDER / name for name in sorted(names, reverse=True) if _ID.fullmatch(name)]
 
 
-def _write(run: SavedRun) -> None:
+def _write(run: SavedRun, process: dict[str, Any] | None = None) -> None:
     data = {
         "id": run.id,
         "begun": run.begun,
         "plan": run.plan.to_dict(),
-        "process": process_identity.identify_process(),
+        "process": process or process_identity.identify_process(),
         "ending": None if run.ending is None else run.ending.to_dict(),
         "more": run.more,
     }

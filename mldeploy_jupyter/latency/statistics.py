@@ -161,6 +161,18 @@ def divide_blocks(blocks: Integers, times: Floats, least: int = LEAST_BLOCKS, mo
     return divided
 
 
+def find_knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
+    """The step at which rate divided by latency, Kleinrock's power, is greatest; None when that is the last.
+
+    Up to it more load buys more answers than it costs in waiting, from there on it is the other way about.
+    """
+    power = [rate / latency if latency > 0 else 0.0 for rate, latency in zip(rates, latencies, strict=True)]
+    if len(power) < 3:
+        return None
+    best = max(range(len(power)), key=power.__getitem__)
+    return best if best < len(power) - 1 else None
+
+
 # Two services ------------------------------------------------------------------------------------------------------
 
 

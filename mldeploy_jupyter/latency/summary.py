@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +39,7 @@ ERRORS = {
     Outcome.BROKEN_ANSWER: "broken answer",
     Outcome.UNAUTHORISED: "unauthorised",
     Outcome.THROTTLED: "throttled",
+    Outcome.UNAVAILABLE: "unavailable",
 }
 
 
@@ -68,6 +69,13 @@ def group_samples(samples: Samples, services: int, by: By = "service") -> Iterat
         for number in np.unique(own[by]):
             if number or by == "step":
                 yield Group(service, int(number), own[own[by] == number])
+
+
+def leave_out(samples: Samples, blocks: Sequence[int]) -> Samples:
+    """The samples without those that were measured in some blocks; warm-up and cold starts stay."""
+    import numpy as np
+
+    return samples[(samples["phase"] != Phase.MEASURED) | ~np.isin(samples["block"], blocks)] if blocks else samples
 
 
 def latencies(samples: Samples) -> Floats:

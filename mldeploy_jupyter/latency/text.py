@@ -89,8 +89,14 @@ def _label(row: Mapping[str, Any], kind: str) -> str:
 
 
 def describe_share(count: int, of: int) -> str:
-    """`0`, `12 (1.2 %)`."""
-    return f"{count:,} ({100 * count / of:.2g} %)" if count and of else f"{count:,}"
+    """`0`, `12 (1.2 %)`, `1,000 (100 %)`."""
+    return f"{count:,} ({describe_percent(count / of)})" if count and of else f"{count:,}"
+
+
+def describe_percent(share: float) -> str:
+    """A share from 0 to 1 with two digits, such as `1.2 %`; only all is `100 %`."""
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 99.5 else "100 %" if share >= 1 else "99 %"
 
 
 def parts_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

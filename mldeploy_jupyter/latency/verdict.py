@@ -33,16 +33,10 @@ def describe_comparison(first: str, second: str, compared: QuantileComparison) -
     "churn-b p99 is 4 to 9 % slower than churn-a, 95 % CI"; "p50: no difference above 3 % shown between churn-b and
     churn-a".
     """
+    if not compared.shown:
+        return _describe_none(first, second, [compared])
     name = percentile_name(compared.quantile)
     low, high = compared.ratio_low, compared.ratio_high
-    if not compared.shown:
-        most = max(high - 1, 1 - low)
-        if not math.isfinite(most):
-            return f"{name}: no difference shown between {second} and {first}; one of any size is possible"
-        percent = _round_up(100 * most)
-        if most > WIDE:
-            return f"{name}: no difference shown between {second} and {first}; {percent} % is possible, {_confidence()}"
-        return f"{name}: no difference above {percent} % shown between {second} and {first}, {_confidence()}"
     if low >= 2 or high <= 0.5:
         slower = low >= 2
         least, most = (low, high) if slower else (1 / high, 1 / low if low else math.inf)
@@ -54,15 +48,44 @@ def describe_comparison(first: str, second: str, compared: QuantileComparison) -
     return f"{second} {name} is {_range(100 * least, 100 * most)} % {word} than {first}, {_confidence()}"
 
 
-def describe_missing(quantile: float, count: int) -> str:
-    """That there are too few requests for a quantile: "p99.9 needs 10,000 requests; there are 1,000"."""
+def _describe_none(first: str, second: str, compared: Sequence[QuantileComparison]) -> str:
+    """Quantiles that are known about as well, and of which no difference was shown."""
+    names, most = ", ".join(percentile_name(item.quantile) for item in compared), max(map(_possible, compared))
+    earlier = f"{second} in run "
+    both = f"{second} now and in run {first[len(earlier) :]}" if first.startswith(earlier) else f"{second} and {first}"
+    if not math.isfinite(most):
+        return f"{names}: no difference shown between {both}; one of any size is possible"
+    percent = _round_up(100 * most)
+    if most > WIDE:
+        return f"{names}: no difference shown between {both}; {percent} % is possible, {_confidence()}"
+    return f"{names}: no difference above {percent} % shown between {both}, {_confidence()}"
+
+
+def _possible(compared: QuantileComparison) -> float:
+    """How far the interval of the ratio reaches from "no difference"."""
+    return max(compared.ratio_high - 1, 1 - compared.ratio_low)
+
+
+def describe_missing(quantile: float, count: int, rate: float | None = None) -> str:
+    """That there are too few requests for a quantile: "p99.9 needs 10,000 requests; there are 1,000".
+
+    With `rate`, in requests a second, it says how long they take: "p99 needs 1,000 requests, 20 s at 50/s; there ...".
+    """
+    takes = f", {math.ceil(requests_needed(quantile) / rate):,} s at {rate:g}/s" if rate else ""
     there = f"there are {count:,}" if count != 1 else "there is 1"
-    return f"{percentile_name(quantile)} needs {requests_needed(quantile):,} requests; {there}"
+    return f"{percentile_name(quantile)} needs {requests_needed(quantile):,} requests{takes}; {there}"
 
 
 def describe_comparisons(first: str, second: str, compared: Sequence[QuantileComparison]) -> list[str]:
-    """A sentence for each quantile."""
-    return [describe_comparison(first, second, item) for item in compared]
+    """A sentence for each quantile that differs, and one for those, known about as well, of which that is not shown."""
+    lines = [describe_comparison(first, second, item) for item in compared if item.shown]
+    alike: dict[str, list[QuantileComparison]] = {}
+    for item in compared:
+        if not item.shown:
+            most = _possible(item)
+            kind = "any" if not math.isfinite(most) else "wide" if most > WIDE else "narrow"
+            alike.setdefault(kind, []).append(item)
+    return lines + [_describe_none(first, second, items) for items in alike.values()]
 
 
 def _confidence() -> str:

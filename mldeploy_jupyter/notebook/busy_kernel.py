@@ -10,9 +10,104 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 COMM_MESSAGES = ("comm_msg", "comm_close")
+
+
+WIDGET_TARGET = "jupyter.widget"
+WIDGET_PROTOCOL = "2.1.0"  # of ipywidgets 8; not asked for, because its import takes 50 ms
+STATIC = Path(__file__).with_name("static")
+
+
+class EarlyConnector:
+    """The connector's comm, opened before ipywidgets is imported: the page loads the panel's module meanwhile.
+
+    It behaves as the `PanelWidget` that takes its comm over, once the kernel is idle. What the page sends is kept until
+    there is a `connection`: threads that answer must not import what this one is importing.
+    """
+
+    def __init__(self, panel_id: str) -> None:
+        """Raises `ImportError` where anywidget is not installed, `OSError` where the panel was not built."""
+        self.panel_id = panel_id
+        self._waiting: list[Any] = []
+        self._connection: Any = None
+        self._lock = threading.Lock()
+        self.comm = make_comm({"state": connector_state(panel_id), "buffer_paths": []})
+        self.comm.on_msg(self._receive)
+
+    @property
+    def model_id(self) -> str:
+        return str(self.comm.comm_id)
+
+    @property
+    def connection(self) -> Any:
+        return self._connection
+
+    @connection.setter
+    def connection(self, connection: Any) -> None:
+        with self._lock:
+            self._connection = connection
+            for content in self._waiting:
+                connection.receive(content)
+
+    def send(self, content: Any) -> None:
+        self.comm.send({"method": "custom", "content": content})
+
+    def receive(self, content: Any) -> None:
+        """Takes a message of a page, in whatever thread the kernel delivers it."""
+        with self._lock:
+            if self._connection is None:
+                self._waiting.append(content)
+                return
+        self._connection.receive(content)
+
+    def close(self) -> None:
+        self.comm.close()
+
+    def _receive(self, message: Any) -> None:
+        data = message["content"]["data"]
+        if data.get("method") == "custom":
+            self.receive(data.get("content"))
+        elif data.get("method") == "request_state":
+            state = connector_state(self.panel_id)
+            self.comm.send({"method": "update", "state": state, "buffer_paths": []})
+
+
+def connector_state(panel_id: str) -> dict[str, Any]:
+    """The state of a new `PanelWidget` without a service, as anywidget's front end reads it; without a layout.
+
+    Raises `ImportError` and `OSError`.
+    """
+    from importlib.metadata import version
+
+    major, minor, *_ = version("anywidget").split(".")
+    module = {"module": "anywidget", "module_version": f"~{major}.{minor}.*"}
+    return {
+        **{f"_{part}_{name}": value for part in ("model", "view") for name, value in module.items()},
+        "_model_name": "AnyModel",
+        "_view_name": "AnyView",
+        "_view_count": None,
+        "_dom_classes": [],
+        "tabbable": None,
+        "tooltip": None,
+        "_anywidget_id": "mldeploy_jupyter.notebook.panel_widget.PanelWidget",
+        "_esm": (STATIC / "panel.js").read_text("utf-8"),
+        "_css": (STATIC / "panel.css").read_text("utf-8"),
+        **dict.fromkeys(("service", "workspace", "deployment", "form", "output", "latency", "timeline"), ""),
+        "panel_id": panel_id,
+    }
+
+
+def make_comm(data: dict[str, Any]) -> Any:
+    """An open comm of a widget, as ipywidgets makes it; one that belongs to no cell where there is such a thing."""
+    unbound = make_unbound_comm(WIDGET_TARGET, data)
+    if unbound is not None:
+        return unbound
+    from comm import create_comm
+
+    return create_comm(target_name=WIDGET_TARGET, data=data, metadata={"version": WIDGET_PROTOCOL})
 
 
 def make_unbound_comm(target: str, data: dict[str, Any]) -> Any:
@@ -25,7 +120,6 @@ def make_unbound_comm(target: str, data: dict[str, Any]) -> Any:
         import ipykernel
         from ipykernel.comm.comm import BaseComm
         from ipykernel.kernelbase import Kernel
-        from ipywidgets import __protocol_version__
     except ImportError:
         return None
     if ipykernel.version_info[:2] < (7, 4) or not Kernel.initialized():  # type: ignore[attr-defined]
@@ -44,7 +138,7 @@ def make_unbound_comm(target: str, data: dict[str, Any]) -> Any:
         kernel: Any = Parentless(Kernel.instance())
 
     make: Any = UnboundComm
-    return make(target_name=target, data=data, metadata={"version": __protocol_version__})
+    return make(target_name=target, data=data, metadata={"version": WIDGET_PROTOCOL})
 
 
 def take_queued_messages(kernel: Any, take: Callable[[str, Any], bool]) -> None:

@@ -11,7 +11,7 @@ from mldeploy_jupyter.notebook.dispatch import make_context
 from mldeploy_jupyter.notebook.session import Session
 
 # `%deploy x --po`, `svc = %deploy x --po`, `%%entry_script sc`
-_LINE = re.compile(r"^\s*(?:[\w.,\s\[\]]+=\s*)?(?P<sign>%%?)(?P<name>\w+)\s+(?P<rest>.*)$", re.DOTALL)
+_LINE = r"(?s)^\s*(?:[\w.,\s\[\]]+=\s*)?(?P<sign>%%?)(?P<name>\w+)\s+(?P<rest>.*)$"
 
 
 class Matcher:
@@ -42,7 +42,7 @@ class Matcher:
 
     def find(self, text: str) -> tuple[list[str], str]:
         """Completions of the last word of the line, and that word; none on the line of another magic."""
-        match = _LINE.match(text)
+        match = re.match(_LINE, text)
         magic = self._by_name.get(match["name"]) if match else None
         if match is None or magic is None:
             return [], ""

@@ -15,7 +15,6 @@ from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, Usa
 from mldeploy_jupyter.commands.deploy import names_models, read_models
 from mldeploy_jupyter.commands.formatting import pairs
 from mldeploy_jupyter.commands.lookup import find_live_revision, find_service
-from mldeploy_jupyter.commands.options import given_settings
 from mldeploy_jupyter.commands.python_code import (
     Code,
     call,
@@ -25,6 +24,7 @@ from mldeploy_jupyter.commands.python_code import (
     service_program,
 )
 from mldeploy_jupyter.commands.script_defaults import (
+    fill_mlflow_script,
     fill_script,
     find_script,
     find_source_directory,
@@ -83,7 +83,7 @@ def deploy_command(session: Session) -> Command:
         result = _run(session, context, args, base)
         return replace(result, python=_deploy_program(result.value.name, context, args))
 
-    return Command(("deploy",), DEPLOY_DOC, (*_params(base), FORM), run, "deploy churn -m churn:3 --port 8890")
+    return Command(("deploy",), DEPLOY_DOC, lambda: (*_params(base), FORM), run, "deploy churn -m churn:3 --port 8890")
 
 
 def update_command(session: Session) -> Command:
@@ -99,7 +99,7 @@ def update_command(session: Session) -> Command:
         result = _run(session, context, args, command("service", "reload"))
         return replace(result, python=service_program(args.name, call("service.reload", replay=args.replay or None)))
 
-    return Command(("update",), UPDATE_DOC, (*_params(base), FORM), run, "update churn -m churn:4")
+    return Command(("update",), UPDATE_DOC, lambda: (*_params(base), FORM), run, "update churn -m churn:4")
 
 
 def rollback_command() -> Command:
@@ -170,6 +170,8 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
     service, current = _identity(context, args), read_origin(folder, args.name)
     script = Path(args.entry_script).expanduser().absolute() if args.entry_script else None
     filled_in = []
+    if names_models(args) and choose_script(session, service, current)[0] is None:
+        fill_mlflow_script(context, args, read_models(args))
     if not (args.entry_script or args.inference_config):
         script, origin = choose_script(session, service, current)
         if script is None:
@@ -326,6 +328,8 @@ def _deploy_program(name: str, context: Context, args: Args) -> str:
 
 
 def _update_program(name: str, context: Context, args: Args) -> str:
+    from mldeploy_jupyter.commands.options.settings import given_settings
+
     inference = inference_config(args, context.defaults)
     lines = [f"inference_config = {inference}"] if inference else []
     settings = {key: "***" if key in _KEYS else value for key, value in given_settings(args).items()}

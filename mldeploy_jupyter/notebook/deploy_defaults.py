@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands.lookup import find_namesake
 from mldeploy_jupyter.commands.script_defaults import find_script
-from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script.notebook_cells import describe_cell, find_cell, script_digest
 from mldeploy_jupyter.notebook.session import Session
@@ -208,6 +207,8 @@ def _name(model: str) -> str:
 
 def _bundled_digest(folder: WorkspaceFolder, revision: RevisionRecord) -> str:
     """The SHA-256 of a revision's script; "" when its bundle cannot be read."""
+    from mldeploy_jupyter.core.bundle import builder
+
     try:
         bundle = builder.load(folder.bundles / revision.bundle_digest)
         return str(bundle.manifest["files"][f"app/{bundle.entry_script}"][0])

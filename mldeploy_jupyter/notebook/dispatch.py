@@ -95,10 +95,10 @@ def make_context(session: Session) -> Context:
             session.timeline_cells[service.deployment_id] = prompt_number(session.shell) or 0
             follow(context, service, timeout_sec)
 
-    def follow_latency(run: Any) -> Any:
+    def follow_latency(run: Any, limit: float | None) -> Any:
         from mldeploy_jupyter.notebook.latency.run_view import follow_run
 
-        return follow_run(session, run)
+        return follow_run(session, run, limit)
 
     context = Context(
         open_workspace,

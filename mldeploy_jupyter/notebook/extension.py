@@ -107,7 +107,8 @@ def _register(session: Session, magic: Any) -> None:
     needs_local_scope(function)  # in a function, its variables count as well as the notebook's
     function.__name__ = magic.name
     function.__qualname__ = f"%{magic.name}"
-    function.__doc__ = magic.doc
+    function.__doc__ = magic.summary
+    function.getdoc = lambda: magic.doc  # IPython asks for it when it shows %NAME?; making it takes imports
     if magic.words is not None:  # its line holds Python; IPython must not expand its braces
         function = no_var_expand(function)
     session.shell.register_magic_function(function, magic.kind, magic.name)

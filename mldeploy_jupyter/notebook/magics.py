@@ -28,7 +28,7 @@ Example:
 MLDEPLOY_SUMMARY = "Run any command of the command line and return its object."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Magic:
     """A magic and its command. Without `command` it runs any command of the grammar.
 

@@ -9,6 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from mldeploy_jupyter.notebook.busy_kernel import EarlyConnector, make_unbound_comm
 from mldeploy_jupyter.notebook.panel_connection import PanelConnection
 
 STATIC = Path(__file__).with_name("static")
@@ -32,10 +33,12 @@ class PanelWidget(anywidget.AnyWidget):
     latency = traitlets.Unicode().tag(sync=True)  # the id of a latency run; "" for none
     timeline = traitlets.Unicode().tag(sync=True)  # JSON: the deployment as it began, until the kernel says more
 
-    def __init__(self, **ids: str) -> None:
-        super().__init__(panel_id=os.urandom(8).hex(), **ids)
-        self.connection: PanelConnection | None = None
-        self.on_msg(lambda widget, content, buffers: self.receive(content))
+    def __init__(self, early: EarlyConnector | None = None, **ids: str) -> None:
+        """Opens a comm, or takes over that of `early` with its connection."""
+        self._early = early
+        self.connection: PanelConnection | None = early.connection if early is not None else None
+        panel_id = early.panel_id if early is not None else os.urandom(8).hex()
+        super().__init__(panel_id=panel_id, **ids)
 
     def __repr__(self) -> str:
         return f"PanelWidget({self.service!r})" if self.service else "PanelWidget()"
@@ -47,8 +50,9 @@ class PanelWidget(anywidget.AnyWidget):
 
     def open(self) -> None:
         """Opens the comm; on ipykernel 7.4 and later so that messages of a page reach the kernel while a cell runs."""
-        from mldeploy_jupyter.notebook.busy_kernel import make_unbound_comm
-
-        if self.comm is None:  # type: ignore[has-type]
+        self.on_msg(lambda widget, content, buffers: self.receive(content))  # first: no message of a page is lost
+        if self._early is not None:
+            self.comm = self._early.comm
+        elif self.comm is None:
             self.comm = make_unbound_comm("jupyter.widget", {"state": self.get_state(), "buffer_paths": []})
         super().open()

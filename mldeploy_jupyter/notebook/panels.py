@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mldeploy_jupyter.core.imports import without_collections
 from mldeploy_jupyter.latency.page_theme import set_page_theme
-from mldeploy_jupyter.notebook.busy_kernel import take_queued_messages
+from mldeploy_jupyter.notebook.busy_kernel import EarlyConnector, take_queued_messages
 from mldeploy_jupyter.notebook.wording import in_notebook_words
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
+    from mldeploy_jupyter.notebook.panel_connection import PanelConnection
     from mldeploy_jupyter.notebook.panel_widget import PanelWidget
     from mldeploy_jupyter.panel.scripts import Scripts
 
@@ -37,14 +38,19 @@ PREPARED = (  # what the first %deploy and its panel import, in this order: a th
     "mldeploy_jupyter.api.webservices",
     "mldeploy_jupyter.targets.process",
     "sqlalchemy.dialects.sqlite",
-    "mldeploy_jupyter.notebook.panel_widget",
 )
-PREPARED_NEXT = (  # what the requests of a panel import beside it, and the update that one may begin
+WIDGET = "mldeploy_jupyter.notebook.panel_widget"
+PREPARED_NEXT = (  # the widget that takes the connector over; what requests of a panel import beside it, and updates
+    WIDGET,
+    "mldeploy_jupyter.deployment.execute",
+    "mldeploy_jupyter.core.diagnosis",
     "mldeploy_jupyter.core.checked_connections",
     "packaging.requirements",
     "packaging.tags",
     "packaging.utils",
     "numpy.ma",
+    "mldeploy_jupyter.panel.latency.reports",
+    "mldeploy_jupyter.panel.latency.launch",
 )
 
 # page: the page puts panels beside the HTML. view: the output needs a widget's view, because it is a frame.
@@ -70,13 +76,14 @@ class Panels:
         self, shell: Any, cells: dict[Path, CellRecord], timelines: dict[str, Any], scripts: Scripts | None = None
     ) -> None:
         self._shell, self._cells, self._timelines, self._scripts = shell, cells, timelines, scripts
-        self._connector: PanelWidget | None = None
+        self._connector: PanelWidget | EarlyConnector | None = None
         self._failed = False
         self._views: dict[str, PanelWidget] = {}  # by display id, in a front end that needs views
         self._forms: dict[str, ShownForm] = {}  # by display id
         self._subscriptions: Any = None
         self._context: Any = None
         self._to_import = [*PREPARED, *PREPARED_NEXT]
+        self._is_preparing = False
         self.is_drawn = False  # whether a page has said that it draws the panels
 
     def prepare(self) -> None:
@@ -84,9 +91,10 @@ class Panels:
 
         In the main thread: a cell that imports the same package at the same time as another thread may get half of it.
         """
-        loop = getattr(getattr(self._shell, "kernel", None), "io_loop", None)
-        if loop is None:
+        loop = self._loop()
+        if loop is None or self._is_preparing:
             return
+        self._is_preparing = True
 
         def import_next() -> None:
             self._import_next()
@@ -95,10 +103,27 @@ class Panels:
 
         loop.call_later(PREPARE_SECONDS, import_next)
 
+    def _loop(self) -> Any:
+        """The loop of a kernel, which runs what is prepared between two cells; None elsewhere."""
+        return getattr(getattr(self._shell, "kernel", None), "io_loop", None)
+
     def _import_next(self) -> None:
         if self._to_import:
             with suppress(Exception), without_collections():  # what needs it will meet an error again
                 import_module(self._to_import.pop(0))
+        if isinstance(self._connector, EarlyConnector) and WIDGET not in self._to_import:
+            self._take_connector_over(self._connector)
+
+    def _take_connector_over(self, early: EarlyConnector) -> None:
+        """Makes the widget of the connector's comm, by which a page that is loaded again finds it."""
+        try:
+            from mldeploy_jupyter.notebook.panel_widget import PanelWidget
+
+            self._connector = PanelWidget(early)
+        except (ImportError, OSError) as error:
+            self._give_up(error)
+            early.close()
+            self._connector = None
 
     def open(self) -> None:
         """Connects the page, which loads the panels' module while the kernel begins a deployment."""
@@ -205,41 +230,70 @@ class Panels:
             for view in list(self._timelines.values()):
                 view.finish()
 
-    def _connect(self) -> PanelWidget | None:
+    def _connect(self) -> PanelWidget | EarlyConnector | None:
         if self._connector is None and not self._failed:
-            self._connector = self._make_widget()
+            # Where the widget's module is there already, or an output needs its view, there is nothing to gain.
+            early = self._loop() is not None and WIDGET not in sys.modules and find_place(self._shell.user_ns) == "page"
+            self._connector = self._make_early() if early else self._make_widget()
         return self._connector
+
+    def _make_early(self) -> EarlyConnector | None:
+        """The connector of a page, which loads the panel's module while this imports what answers it."""
+        early = None
+        try:
+            early = EarlyConnector(os.urandom(8).hex())
+            self._import(PREPARED)
+            early.connection = self._make_connection(early.send)
+        except (ImportError, OSError) as error:
+            self._give_up(error)
+            if early is not None:
+                early.close()
+            return None
+        self.prepare()  # at the latest after this cell, the widget takes it over
+        return early
 
     def _make_widget(self, **ids: str) -> PanelWidget | None:
         """A widget with its connection; None where it cannot be made, and no other is tried."""
         try:
-            with without_collections():
-                for name in PREPARED:  # in this thread: the requests of a page are answered by others
-                    import_module(name)
-            from mldeploy_jupyter.notebook.panel_connection import PanelConnection
+            self._import((*PREPARED, WIDGET))
             from mldeploy_jupyter.notebook.panel_widget import PanelWidget
-            from mldeploy_jupyter.panel import Subscriptions
 
-            if self._context is None:
-                self._context = self._make_context()
-                self._subscriptions = Subscriptions(self._context)
-                atexit.register(self._end)
-            widget = PanelWidget(**ids)
-            widget.connection = PanelConnection(
-                self._context,
-                self._subscriptions,
-                widget.send,
-                on_hello=self._on_hello,
-                on_theme=self._on_theme,
-                on_begun=self._on_begun,
-            )
+            widget = PanelWidget(None, **ids)
+            widget.connection = self._make_connection(widget.send)
             return widget
-        except (ImportError, OSError) as error:  # no anywidget here, or a checkout whose panel is not built
-            import logging
-
-            logging.getLogger(__name__).info("outputs are without panels", exc_info=error)
-            self._failed = True
+        except (ImportError, OSError) as error:
+            self._give_up(error)
             return None
+
+    def _import(self, names: tuple[str, ...]) -> None:
+        """Imports in this thread what the threads that answer a page need."""
+        with without_collections():
+            for name in names:
+                import_module(name)
+
+    def _make_connection(self, send: Any) -> PanelConnection:
+        from mldeploy_jupyter.notebook.panel_connection import PanelConnection
+        from mldeploy_jupyter.panel import Subscriptions
+
+        if self._context is None:
+            self._context = self._make_context()
+            self._subscriptions = Subscriptions(self._context)
+            atexit.register(self._end)
+        return PanelConnection(
+            self._context,
+            self._subscriptions,
+            send,
+            on_hello=self._on_hello,
+            on_theme=self._on_theme,
+            on_begun=self._on_begun,
+        )
+
+    def _give_up(self, error: Exception) -> None:
+        """There are no panels: no anywidget here, or a checkout whose panel is not built."""
+        import logging
+
+        logging.getLogger(__name__).info("outputs are without panels", exc_info=error)
+        self._failed = True
 
     def _read_timeline(self, service: Any) -> dict[str, Any] | None:
         """The timeline of a deployment that has just begun; None when it cannot be read, and the panel asks for it."""

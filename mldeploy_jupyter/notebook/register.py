@@ -7,7 +7,6 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import replace
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -77,6 +76,8 @@ def _dump_variable(session: Session, context: Context, args: Args, stack: ExitSt
     word, namespace = args.model_path, context.namespace or {}
     if not word.isidentifier() or word not in namespace:
         if word.isidentifier() and not os.path.exists(word):
+            from difflib import get_close_matches
+
             near = get_close_matches(word, _variables(session, context), n=1)
             raise UserErrorException(
                 f"there is no file, folder or variable {word}",

@@ -52,15 +52,13 @@ def split_line(line: str) -> list[str]:
     return [*options, name, *(["--", rest] if rest else [])] if name else options
 
 
-_OPTION = re.compile(
-    r"\s*(?:(--show-python|--json)|(-w|--path|--workspace-name)(?:=|\s+)(\"[^\"]*\"|'[^']*'|[^\s\"']+))(?=\s|$)"
-)
+_OPTION = r"\s*(?:(--show-python|--json)|(-w|--path|--workspace-name)(?:=|\s+)(\"[^\"]*\"|'[^']*'|[^\s\"']+))(?=\s|$)"
 
 
 def _split_options(text: str) -> tuple[list[str], str]:
     """The options that `text` begins with, as far as an expression may follow them, and the rest."""
     options: list[str] = []
-    while match := _OPTION.match(text):
+    while match := re.match(_OPTION, text):
         switch, flag, value = match.groups()
         options += [switch] if switch else [flag, *shlex.split(value)]
         text = text[match.end() :]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FrontEnd = Literal["live", "headless", "terminal"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FailedCheck:
     """A script that failed its check with `models` of a workspace, and why. `text` is the script as it was then."""
 
@@ -40,7 +40,7 @@ class FailedCheck:
             return False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Session:
     """The state of one session. "The script" is that of the last `%%entry_script`."""
 
@@ -68,6 +68,7 @@ class Session:
 
     # The service that was deployed last: its workspace's id and its name.
     deployed: tuple[str, str] = ("", "")
+    recorded_deployment: str = ""  # the deployment that `record_deployment` looked at last
 
     # Timelines that still change, by display id, and the number of the cell that shows each deployment, by its id.
     timelines: dict[str, Any] = field(default_factory=dict)
@@ -116,9 +117,12 @@ class Session:
         """Remembers the service that was deployed last, and whether the script was deployed as that."""
         folder = service.workspace.folder
         self.deployed, self.script_is_new = (folder.id, service.name), False
+        if self.script is None or self.recorded_deployment == service.deployment_id:
+            return
+        self.recorded_deployment = service.deployment_id
         deployment = folder.open_store().get_deployment(service.deployment_id)
         source = deployment.request.get("inference_config") or {} if deployment is not None else {}
-        if self.script is not None and source.get("entry_path") == str(self.script):
+        if source.get("entry_path") == str(self.script):
             self.script_service = self.deployed
 
     def refresh_timelines(self) -> None:

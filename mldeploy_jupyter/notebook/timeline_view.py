@@ -86,15 +86,16 @@ class TimelineView:
         with self._lock:
             if self.ended.is_set():
                 return True
-            events = self._reader.read()
-            if events and not self.timeline.seq:
-                self.timeline.started = ""  # the time before the first event was a guess
-            for event in events:
+            before = self.timeline.seq
+            for event in self._reader.read_all():
+                if not self.timeline.seq:
+                    self.timeline.started = ""  # the time before the first event was a guess
                 apply_event(self.timeline, event)
+            is_new = self.timeline.seq != before
             moment = self._read_at = self._clock()
-            if events:
+            if is_new:
                 self._last_event_at = moment
-            if self._is_due(bool(events), moment):
+            if self._is_due(is_new, moment):
                 update_elapsed(self.timeline, self._now())
                 self._draw(moment)
             if self.timeline.ended:

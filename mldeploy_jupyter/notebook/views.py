@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.commands.formatting import REVISION_HEAD, revision_rows, table
+from mldeploy_jupyter.commands.formatting import REVISION_HEAD, revision_rows, table, target_word
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.text import clean
 from mldeploy_jupyter.notebook.session import Session, prompt_number
+from mldeploy_jupyter.notebook.wording import in_notebook_words
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.models import Model
+    from mldeploy_jupyter.api.models.package import ModelPackage
+    from mldeploy_jupyter.api.models.profile import ModelProfile
+    from mldeploy_jupyter.api.runs import Run
     from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.api.webservices.details import Revisions
     from mldeploy_jupyter.api.webservices.overview import Overview
+    from mldeploy_jupyter.deployment.images.registries import ListedImage, Pushed
     from mldeploy_jupyter.latency.result import LatencyResult
 
 Bundle = dict[str, str]
@@ -82,7 +87,7 @@ class LogText(str):
 
 
 def as_table(value: Any) -> Any:
-    """The value as a `Table` when it is a list of services or models, else as it is."""
+    """The value as a `Table` when it is a list of services, models, runs or images, else as it is."""
     if isinstance(value, list) and value:
         kinds = {base.__name__ for item in value for base in type(item).__mro__ if base.__module__.startswith(_API)}
         if "Webservice" in kinds:
@@ -91,7 +96,16 @@ def as_table(value: Any) -> Any:
             return Table(value, models_bundle)
         if type(value[0]).__name__ == "LatencyResult":
             return Table(value, latency_runs_bundle)
+        if type(value[0]).__name__ == "ListedImage":
+            return Table(value, images_bundle)
     return value
+
+
+def images_bundle(images: Sequence[ListedImage]) -> Bundle:
+    """Container images as a table."""
+    from mldeploy_jupyter.commands.image import LIST_HEAD, list_row
+
+    return _grid([list_row(image) for image in images], LIST_HEAD)
 
 
 def latency_runs_bundle(runs: Sequence[LatencyResult]) -> Bundle:
@@ -124,7 +138,7 @@ def service_bundle(service: Webservice, below_timeline: bool = False) -> Bundle:
         return _bundle("", [row for row in rows if row[1]], ())
     error = data["error"] if state != "Live" else None
     closing = [f"{key}: {error[part]}" for key, part in _ERROR_PARTS if error.get(part)] if error else []
-    heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_target_name(data['computeType'])}{revision}"
+    heading = f"{service.name}   {STATE_WORDS.get(state, state)} {_target_name(data)}{revision}"
     return _bundle(heading, [row for row in rows if row[1]], closing)
 
 
@@ -147,20 +161,21 @@ def services_bundle(services: Sequence[Webservice]) -> Bundle:
     found = {read.service: read for read in _read_overviews(services)}
     for service in services:
         if service not in found:
-            rows.append((service.name, "deleted", "-", "-", "-", "-"))
+            rows.append((service.name, "deleted", "-", "-", "-", "-", "-"))
             continue
         data = found[service].data
         rows.append(
             (
                 service.name,
                 found[service].shown_state,
+                target_word(data),
                 str(data["revision"] or "-"),
                 ", ".join(data["models"]) or "-",
                 data["scoringUri"] or "-",
                 _minute(data["updatedTime"]),
             )
         )
-    head: tuple[str, ...] = ("Service", "State", "Revision", "Models", "Scoring URI", "Updated")
+    head: tuple[str, ...] = ("Service", "State", "Target", "Revision", "Models", "Scoring URI", "Updated")
     if places:
         rows = [(*row, place) for row, place in zip(rows, places, strict=True)]
         head = (*head, "Workspace")
@@ -211,9 +226,34 @@ def models_bundle(models: Sequence[Model]) -> Bundle:
     return _grid(rows, ("Model", "Version", "Size", "Tags", "Registered"))
 
 
+def run_bundle(run: Run) -> Bundle:
+    """A run: its state, experiment, times, metrics, tags and files."""
+    details = run.get_details()
+    files = details["outputFiles"]
+    rows = [
+        ("Experiment", run.experiment_name or ""),
+        ("Started", _minute(details["startTimeUtc"])),
+        ("Ended", _minute(details["endTimeUtc"])),
+        *((f"Metric {name}", _metric(value)) for name, value in sorted(run.get_metrics().items())),
+        ("Tags", ", ".join(f"{key}={value}" for key, value in run.tags.items())),
+        ("Files", ", ".join(files[:20]) + (f" and {len(files) - 20} more" if len(files) > 20 else "")),
+        ("Kept in", run.get_portal_url()),
+    ]
+    return _bundle(f"{run.name}   {details['status']}", [row for row in rows if row[1]], ())
+
+
+def _metric(value: Any) -> str:
+    """A metric as `Run.get_metrics` gives it: a number, the last of several, or those of each column."""
+    if isinstance(value, dict):
+        return ", ".join(f"{column} {_metric(column_value)}" for column, column_value in value.items())
+    if isinstance(value, list):
+        return f"{_metric(value[-1])} (the last of {len(value)})" if value else ""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 _API = "mldeploy_jupyter.api."
 _LINE = 'style="margin: 8px"'  # aligned with the text of the table's cells
-_NUMBERS = ("Revision", "Version", "Size", "REQUESTS", "p50", "p95", "p99")  # columns aligned to the right
+_NUMBERS = ("Revision", "Version", "Size", "SIZE", "REQUESTS", "p50", "p95", "p99")  # columns aligned to the right
 _ERROR_PARTS = (("error", "what"), ("cause", "why"), ("hint", "hint"))
 _TARGET_NAMES = {"Local": "this machine", "ACI": "Azure Container Instances", "AKS": "AKS", "AKSENDPOINT": "AKS"}
 
@@ -245,14 +285,18 @@ def add_formatters(session: Session) -> None:
 
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
     formatter.for_type_by_name(*_MODEL, lambda value, include=None, exclude=None: model_bundle(value))
+    formatter.for_type_by_name(*_RUN, lambda value, include=None, exclude=None: run_bundle(value))
     formatter.for_type_by_name(*_REVISIONS, lambda value, include=None, exclude=None: revisions_bundle(value))
     formatter.for_type_by_name(*_LATENCY, lambda value, include=None, exclude=None: latency(value))
     display = session.shell.display_formatter
     display.ipython_display_formatter.for_type_by_name(*_SERVICE, show_nothing_twice)
+    text = display.formatters["text/plain"]
     # IPython's printer of lists would come before the bundle's text.
-    display.formatters["text/plain"].for_type_by_name(
+    text.for_type_by_name(
         *_REVISIONS, lambda value, printer, cycle: printer.text(revisions_bundle(value)["text/plain"])
     )
+    for kind, describe in _TEXTS.items():
+        text.for_type_by_name(*kind, lambda value, printer, cycle, describe=describe: printer.text(describe(value)))
 
 
 def remove_formatters(session: Session) -> None:
@@ -263,7 +307,7 @@ def remove_formatters(session: Session) -> None:
         display.ipython_display_formatter,
         display.formatters["text/plain"],
     ):
-        for module, name in (_SERVICE, _MODEL, _REVISIONS, _LATENCY):
+        for module, name in (_SERVICE, _MODEL, _RUN, _REVISIONS, _LATENCY, *_TEXTS):
             formatter.deferred_printers.pop((module, name), None)
             formatter.type_printers.pop(getattr(sys.modules.get(module), name, None), None)
 
@@ -272,6 +316,35 @@ _SERVICE = ("mldeploy_jupyter.api.webservices.webservice", "Webservice")
 _REVISIONS = ("mldeploy_jupyter.api.webservices.details", "Revisions")
 _LATENCY = ("mldeploy_jupyter.latency.result", "LatencyResult")
 _MODEL = ("mldeploy_jupyter.api.models.model", "Model")
+_RUN = ("mldeploy_jupyter.api.runs.run", "Run")
+
+
+def _describe_package(package: ModelPackage) -> str:
+    from mldeploy_jupyter.commands.image import describe_package
+
+    return in_notebook_words(describe_package(package))
+
+
+def _describe_profile(profile: ModelProfile) -> str:
+    from mldeploy_jupyter.commands.deploy import describe_profile
+
+    ended = profile.state == "Succeeded"
+    return in_notebook_words(describe_profile(profile.get_details())) if ended else repr(profile)
+
+
+def _describe_pushed(pushed: Pushed) -> str:
+    from mldeploy_jupyter.commands.image import describe_pushed
+
+    return in_notebook_words(describe_pushed(pushed))
+
+
+# What is shown as the text of the command that returns it.
+_TEXTS: dict[tuple[str, str], Callable[[Any], str]] = {
+    ("mldeploy_jupyter.api.models.package", "ModelPackage"): _describe_package,
+    ("mldeploy_jupyter.api.models.profile", "ModelProfile"): _describe_profile,
+    ("mldeploy_jupyter.deployment.images.registries", "Pushed"): _describe_pushed,
+    ("mldeploy_jupyter.deployment.prune", "PruneReport"): lambda report: in_notebook_words(str(report)),
+}
 
 
 def _bundle(heading: str, rows: Rows, closing: Sequence[str]) -> Bundle:
@@ -309,8 +382,9 @@ def _html(text: str) -> str:
     return escape(_line(text))
 
 
-def _target_name(compute_type: str) -> str:
-    return _TARGET_NAMES.get(compute_type, compute_type)
+def _target_name(data: dict[str, Any]) -> str:
+    word = target_word(data)
+    return _TARGET_NAMES.get(word, word)
 
 
 def _minute(time: str | None) -> str:

@@ -7,7 +7,9 @@ import re
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.core.text import in_ipython_words
 
-_SHELL_COMMAND = re.compile(r"(?<![%\w./-])mldeploy (?=(?:model|service|workspace|script|prune|latency)\b|--help\b)")
+_SHELL_COMMAND = (
+    r"(?<![%\w./-])mldeploy (?=(?:model|service|image|workspace|script|completion|prune|latency)\b|--help\b)"
+)
 # The commands that have a magic of their own, which takes the same words.
 SHORT_MAGICS = {
     "model register": "register",
@@ -23,19 +25,19 @@ SHORT_MAGICS = {
     "service cancel": "cancel",
     "service delete": "delete",
 }
-_SHORT_MAGIC = re.compile(rf"%mldeploy ({'|'.join(SHORT_MAGICS)})(?![\w-])(?! (?:list|show|compare)\b)( -n(?= \w))?")
+_SHORT_MAGIC = rf"%mldeploy ({'|'.join(SHORT_MAGICS)})(?![\w-])(?! (?:list|show|compare)\b)( -n(?= \w))?"
 # The hint of a cause, such as "then deploy churn again", with the service's name.
-_DEPLOY_AGAIN = re.compile(r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b")
+_DEPLOY_AGAIN = r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b"
 
 
 def in_notebook_words(text: str) -> str:
     """The text with shell commands replaced by `%mldeploy`."""
-    return in_ipython_words(_DEPLOY_AGAIN.sub(r"%\1 \2", _SHELL_COMMAND.sub("%mldeploy ", text)))
+    return in_ipython_words(re.sub(_DEPLOY_AGAIN, r"%\1 \2", re.sub(_SHELL_COMMAND, "%mldeploy ", text)))
 
 
 def in_short_magics(text: str) -> str:
     """The same, with the magic of its own where a command has one."""
-    return _SHORT_MAGIC.sub(lambda match: f"%{SHORT_MAGICS[match[1]]}", in_notebook_words(text))
+    return re.sub(_SHORT_MAGIC, lambda match: f"%{SHORT_MAGICS[match[1]]}", in_notebook_words(text))
 
 
 def in_magic_words(error: UsageError, magic: str, command: str = "") -> UsageError:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mldeploy_jupyter.commands.errors import explain_damaged_files
 from mldeploy_jupyter.core.errors import MldeployError
-from mldeploy_jupyter.latency.plan import ARRIVALS, MAX_RATE, MAX_USERS
+from mldeploy_jupyter.latency.limits import ARRIVALS, MAX_RATE, MAX_USERS
 from mldeploy_jupyter.panel import code_samples, orders, scoring
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments import log as deployment_log
@@ -47,6 +47,7 @@ KEY = choice("primary", "secondary", "token", required=True)
 LOAD = {
     "rate": number(0.001, MAX_RATE),
     "users": integer(1, MAX_USERS),
+    "ramp": text(r"[0-9.:,]+", "must be FROM:TO:STEPS, rates in requests a second", limit=400),
     "arrivals": choice(*ARRIVALS),
     "duration": number(0.1, MAX_LOAD_SECONDS),
     "body": body(),

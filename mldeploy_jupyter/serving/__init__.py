@@ -1,5 +1,6 @@
 """The scoring server. It travels inside a bundle as source and runs inside the service.
 
+    container/    the same in a container: told by files and variables, replaced while another process owns the port
     supervisor/   the process that holds the port and keeps workers running; never runs user code
     zygote/       the process that has the imports, and from which workers are forked
     worker/       the process that runs the entry script: routes, queue, script thread, metrics
@@ -14,8 +15,8 @@
     check.py      the old name of worker/script_check.py
 
 Packages import only those after them in: zygote, worker, http, scoring, azureml, schema. All may import ipc, log and
-system. The supervisor imports only these three and the standard library. Nothing here imports the rest of the package,
-and all imports are relative.
+system. The supervisor imports only these three and the standard library, container only the supervisor besides. Nothing
+here imports the rest of the package, and all imports are relative.
 """
 
 from .ipc.control_client import ControlError, call

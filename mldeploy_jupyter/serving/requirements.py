@@ -7,6 +7,7 @@ REQUIREMENTS = [
     "httptools>=0.6.4",
     "uvloop>=0.21; sys_platform != 'win32'",
     "orjson>=3.10",
+    "werkzeug>=2.3",  # request and response of `@rawhttp`; imported only for scripts that use it
 ]
 
 # Added when a service's settings ask for tracing.

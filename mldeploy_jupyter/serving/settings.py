@@ -32,7 +32,8 @@ class Settings:
     the usual OTEL_ variables say, or `console`; empty for none. `debug` puts the traceback into the response to a
     failed request. `cors_origins` names browser origins, or is `["*"]`. `allowed_hosts` are host names beside those of
     loopback that a request may name, or `["*"]`. `keep_last_request` lets a worker remember the last request that it
-    answered with 200, in memory only, so that the next revision can be tried with it.
+    answered with 200, in memory only, so that the next revision can be tried with it. `score_sample` lets a new worker
+    score the script's sample before it gets traffic, with `sample_headers` among the headers of that request.
     """
 
     service: str = ""
@@ -64,6 +65,8 @@ class Settings:
     cors_origins: list[str] = field(default_factory=list)
     allowed_hosts: list[str] = field(default_factory=list)
     keep_last_request: bool = True
+    score_sample: bool = True
+    sample_headers: dict[str, str] = field(default_factory=dict, repr=False)
     debug: bool = False
     title: str = ""
     description: str = ""

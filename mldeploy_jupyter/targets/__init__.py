@@ -58,7 +58,7 @@ def target_of(compute_type: str) -> str:
 def available_targets() -> list[str]:
     from importlib.metadata import entry_points
 
-    return sorted({"local", *(point.name for point in entry_points(group=GROUP))})
+    return sorted({"local", "docker", *(point.name for point in entry_points(group=GROUP))})
 
 
 def open_target(name: str, context: TargetContext) -> Target:
@@ -71,6 +71,10 @@ def open_target(name: str, context: TargetContext) -> Target:
         from mldeploy_jupyter.targets.process import ProcessTarget
 
         return ProcessTarget(context)
+    if name == "docker":
+        from mldeploy_jupyter.targets.docker.target import DockerTarget
+
+        return DockerTarget(context)
     from importlib.metadata import entry_points
 
     for point in entry_points(group=GROUP):
@@ -80,6 +84,6 @@ def open_target(name: str, context: TargetContext) -> Target:
     raise TargetNotAvailable(
         f"the target {_TITLES.get(name, name)} is not in this version",
         why=f"this version deploys to: {', '.join(available_targets())}",
-        hint="deploy here with LocalWebservice.deploy_configuration() (--target local, without a --dc file of another "
-        "target); your settings stay valid",
+        hint="deploy here with LocalWebservice.deploy_configuration(), in a command with --target local, in a notebook "
+        "of v1 after migrate(local=True); your settings stay valid",
     )

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord, ServiceRecord
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.serving.system.lock_holder import Processes
 
 Action = Literal["start", "stop", "restart", "regen_keys"]
 
@@ -34,7 +37,8 @@ class Capabilities:
     """What a target can do, and what a deployment must prepare for it."""
 
     stop: bool = False  # services can be stopped and started again
-    needs_image: bool = False  # a container image is pushed first
+    needs_image: bool = False  # a container image is built first
+    needs_registry: bool = False  # and pushed to a registry, which the target pulls from
     needs_python: bool = False  # services run in a Python environment on this machine, which is built first
 
 
@@ -42,8 +46,9 @@ class Capabilities:
 class Plan:
     """A request with everything that a target needs to bring the revision up.
 
-    `bundle` is the bundle's folder, `python` the interpreter, `image` the image's name: "" where the target needs
-    none. `config` is the deploy configuration with its defaults, `settings` are those of the scoring server
+    `bundle` is the bundle's folder, `python` the interpreter, `image` the image's id, or its name with a digest: ""
+    where the target needs none, or goes on with the one that it runs. `receipt` says what the image was made of.
+    `config` is the deploy configuration with its defaults, `settings` are those of the scoring server
     (`serving/settings.py`). `secrets` never go into a journal.
     """
 
@@ -53,6 +58,7 @@ class Plan:
     bundle: Path | None = None
     python: str = ""
     image: str = ""
+    receipt: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
@@ -172,12 +178,14 @@ class TargetContext:
     """What a target is opened with.
 
     `services` is the workspace's folder for the files of services on this machine. `clients` are the client objects
-    that the caller handed in (a Docker client, a Kubernetes API, ...), by name.
+    that the caller handed in (a Docker client, a Kubernetes API, ...), by name. `processes` are the machine's, for a
+    target that is asked about many services at one moment; None where it looks at them itself.
     """
 
     workspace_id: str
     services: Path
     clients: dict[str, Any] = field(default_factory=dict)
+    processes: Processes | None = None
 
 
 class Target(Protocol):

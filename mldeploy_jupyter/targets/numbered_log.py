@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core.files import file_identity
-from mldeploy_jupyter.core.line_index import LineIndex
+from mldeploy_jupyter.core.lines.index import LineIndex
 from mldeploy_jupyter.targets.base import LogLine
 from mldeploy_jupyter.targets.process_log import log_names, open_log_files, parse_line
 

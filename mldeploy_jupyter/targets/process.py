@@ -17,6 +17,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.keys import confirm_keys, ensure_keys, replace_all_keys
 from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.serving.system.lock_holder import Processes
 from mldeploy_jupyter.serving.system.port_holder import holds_port
 from mldeploy_jupyter.serving.system.removal import remove_tree
 from mldeploy_jupyter.targets.base import (
@@ -34,9 +35,13 @@ from mldeploy_jupyter.targets.base import (
     TargetFailure,
 )
 from mldeploy_jupyter.targets.numbered_log import NumberedLog
+from mldeploy_jupyter.targets.ports import HOST, find_port_holder
 from mldeploy_jupyter.targets.process_log import read_log
 from mldeploy_jupyter.targets.process_rollout import CancelForwarder, await_outcome, roll_out
-from mldeploy_jupyter.targets.supervisor_client import HOST, STATUS_SECONDS, SupervisorClient
+from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, SupervisorClient
+
+# In a service's folder, whatever engine runs it: its keys, what happened to it, its log.
+KEPT_BY_SERVICE = ("keys.json", "events.jsonl", "logs")
 
 FIRST_USER_PORT = 1024  # ports below it belong to the system; only root may take them
 
@@ -76,7 +81,7 @@ class ProcessTarget:
         port = plan.config.get("port")
         process = self._supervisor(plan.service.name).find_process()
         if port and not (process and process.get("port") == port):
-            holder = _find_port_holder(port)
+            holder = find_port_holder(port)
             neighbour = self._find_service_on(port) if holder is not None else ""
             if neighbour:
                 return [
@@ -217,6 +222,15 @@ class ProcessTarget:
             )
         emit("", "log", "no process and no file is left")
 
+    def leave(self, service: ServiceRecord, emit: Emit) -> None:
+        """Stops the service and removes what only a process has, for another engine that runs it from now on."""
+        supervisor = self._supervisor(service.name)
+        supervisor.stop()
+        for path in supervisor.folder.iterdir() if supervisor.folder.is_dir() else []:
+            if path.name not in KEPT_BY_SERVICE:
+                remove_tree(path)
+        emit("", "log", "its process is gone; keys and log are kept")
+
     def discover(self) -> Iterator[ServiceRecord]:
         if not self._context.services.is_dir():
             return
@@ -267,15 +281,21 @@ class ProcessTarget:
         """Whether the service has a supervisor process on this machine."""
         return self._supervisor(name).find_process() is not None
 
+    def live_settings(self, service: ServiceRecord) -> dict[str, Any]:
+        """The settings of the server that serves, or served last; {} where that is not known."""
+        return dict(self._supervisor(service.name).read_live().get("settings") or {})
+
     def _find_service_on(self, port: int) -> str:
         """The service of this workspace that listens on the port, or ""."""
+        processes = Processes()
         for folder in sorted(self._context.services.iterdir()) if self._context.services.is_dir() else []:
-            if (self._supervisor(folder.name).find_process() or {}).get("port") == port:
+            if (SupervisorClient(folder, processes=processes).find_process() or {}).get("port") == port:
                 return folder.name
         return ""
 
     def _supervisor(self, name: str) -> SupervisorClient:
-        return SupervisorClient(self._context.services / name, clock=self._clock, wait=self._wait)
+        folder, processes = self._context.services / name, self._context.processes
+        return SupervisorClient(folder, clock=self._clock, wait=self._wait, processes=processes)
 
 
 def _log_path(supervisor: SupervisorClient) -> Path:
@@ -341,18 +361,3 @@ def _unused_settings(inference: dict[str, Any]) -> list[str]:
     docker = environment.get("docker") or {}
     found += [f"environment.docker.{key}" for key in ("baseImage", "baseDockerfile", "buildContext") if docker.get(key)]
     return [*found, *(f"environment.{key}" for key in ("spark", "databricks", "r") if environment.get(key))]
-
-
-def _find_port_holder(port: int) -> dict[str, Any] | None:
-    """What is known of the process that has the port; None when the port is free."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            from mldeploy_jupyter.serving.system.port_holder import find_port_holder
-
-            return {"message": error.strerror or str(error), "errno": error.errno, "holder": find_port_holder(port)}
-    return None

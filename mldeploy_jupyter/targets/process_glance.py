@@ -12,22 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.serving.system.lock_holder import Processes
+from mldeploy_jupyter.targets.glance import Glance
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 
 FRESH_NS = 50_000_000  # a folder that was changed so short a time ago is read again: its clock may stand still
 
 MAX_DESCRIPTORS = 0.25  # of those that this process may have open; further processes are looked up one by one
-
-
-@dataclass(frozen=True)
-class Glance:
-    """`state` is Live, Unhealthy, Stopped or Absent; `pid` that of the supervisor, 0 without one.
-
-    Live means that the supervisor runs: whether its workers answer is not known.
-    """
-
-    state: str
-    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,8 +49,9 @@ class Glances:
         """What each of these services does now."""
         ended = self._processes.find_ended()
         before, self._seen = self._seen, {}
+        processes = Processes()
         for name in names:
-            self._seen[name] = self._look(name, before.get(name), ended)
+            self._seen[name] = self._look(name, before.get(name), ended, processes)
         self._processes.keep({seen.glance.pid for seen in self._seen.values()} - {0})
         return {name: seen.glance for name, seen in self._seen.items()}
 
@@ -71,7 +63,7 @@ class Glances:
         """Closes what it has open."""
         self._processes.keep(set())
 
-    def _look(self, name: str, before: _Seen | None, ended: set[int]) -> _Seen:
+    def _look(self, name: str, before: _Seen | None, ended: set[int], processes: Processes) -> _Seen:
         path = f"{self._services}/{name}"
         try:
             changed = self._stat(path).st_mtime_ns
@@ -80,10 +72,10 @@ class Glances:
         if before is not None and before.version == changed and before.glance.pid not in ended:
             return before
         version = changed if abs(self._now() - changed) > FRESH_NS else None
-        return _Seen(version, self._read(Path(path)))
+        return _Seen(version, self._read(Path(path), processes))
 
-    def _read(self, folder: Path) -> Glance:
-        supervisor = SupervisorClient(folder)
+    def _read(self, folder: Path, processes: Processes) -> Glance:
+        supervisor = SupervisorClient(folder, processes=processes)
         process = supervisor.find_process()
         if process is not None:
             pid = int(process["pid"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from mldeploy_jupyter.core.files import file_identity
+from mldeploy_jupyter.core.lines.backwards import lines_backwards
 from mldeploy_jupyter.serving.log import entry
 from mldeploy_jupyter.targets.base import LogLine
 
@@ -101,13 +103,15 @@ class _LogReader:
         """The last lines of all files. Without `include_torn`, a torn last line is left to `read_new`."""
         found: list[bytes] = []
         for file in reversed(_open_newer(self._path, None)):
+            missing = None if tail is None else tail - len(found)
             if self._file is None:
                 self._file = file
-                *found, self._partial_line = file.read().split(b"\n")
+                found, self._partial_line = _read_last_lines(file, missing)
                 found += [self._partial_line] if include_torn and self._partial_line else []
                 continue
-            if tail is None or len(found) < tail:
-                found = _complete_lines(file.read()) + found
+            if missing is None or missing > 0:
+                lines, torn = _read_last_lines(file, missing)
+                found = [*lines, *([torn] if torn else []), *found]  # the end of a torn line is never written
             file.close()
         return found if tail is None else found[len(found) - min(tail, len(found)) :]
 
@@ -158,7 +162,15 @@ def _open_newer(path: Path, known: BinaryIO | None) -> list[BinaryIO]:
     return files[::-1]
 
 
-def _complete_lines(data: bytes) -> list[bytes]:
-    """The lines of a file that was rotated away; a torn last one counts, because its end is never written."""
-    lines = data.split(b"\n")
-    return lines if lines[-1] else lines[:-1]
+def _read_last_lines(file: BinaryIO, count: int | None) -> tuple[list[bytes], bytes]:
+    """The last `count` whole lines of a file (None: all), and what follows them without a newline.
+
+    The file then is at the end of what was read.
+    """
+    if count is None:
+        *lines, torn = file.read().split(b"\n")
+        return lines, torn
+    end = file.seek(0, os.SEEK_END)
+    torn, *found = itertools.islice(lines_backwards(file, end), count + 1)
+    file.seek(end)
+    return found[::-1], torn

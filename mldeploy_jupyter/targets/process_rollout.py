@@ -26,7 +26,7 @@ def roll_out(
         TargetFailure: the revision could not be brought up, or the supervisor is gone.
         DeploymentCancelled: the supervisor was told to cancel.
     """
-    events = _EventForwarder(emit)
+    events = EventForwarder(emit)
     process = supervisor.find_process() or {}
     try:
         answer = supervisor.call(
@@ -115,8 +115,8 @@ class CancelForwarder:
                 return
 
 
-class _EventForwarder:
-    """Writes the supervisor's events to the journal. `stage` is the stage that is open."""
+class EventForwarder:
+    """Writes a supervisor's events to the journal. `stage` is the stage that is open."""
 
     def __init__(self, emit: Emit) -> None:
         self.stage = "rollout"

@@ -10,15 +10,16 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.files import make_private_dir, open_private, read_json_if_valid
+from mldeploy_jupyter.serving.system.lock_holder import Processes, find_control_socket
 from mldeploy_jupyter.targets.base import TargetFailure
+from mldeploy_jupyter.targets.ports import HOST
 from mldeploy_jupyter.targets.process_log import read_log
-
-HOST = "127.0.0.1"
 
 START_SECONDS = 20.0  # allowed for a supervisor to write supervisor.json; usually it takes 0.05
 
@@ -43,7 +44,8 @@ REQUIRED = ("pid", "started")
 class SupervisorClient:
     """The supervisor of the service whose folder is `folder`, whether it runs or not.
 
-    A supervisor describes itself in `supervisor.json` and listens on a control socket, so any process finds it.
+    A supervisor describes itself in `supervisor.json` and listens on a control socket, so any process finds it. Who
+    looks at many folders at one moment hands in `processes`; else the machine's are read for each look that needs them.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class SupervisorClient:
         *,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Any] = time.sleep,
+        processes: Processes | None = None,
     ) -> None:
         self.folder = folder
+        self._processes = processes
         self._clock = clock
         self._wait = wait
 
@@ -299,10 +303,8 @@ class SupervisorClient:
         Where the folder's path is too long for a socket, that is in the folder for temporary files. Where the lock is
         gone too, or the whole folder, it is found by its command line.
         """
-        from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder, find_supervisor
-
-        lock = self.folder / "lock"
-        pid = find_lock_holder(lock) if os.path.isfile(lock) else find_supervisor(self.folder)
+        lock, processes = self.folder / "lock", self._processes or Processes()
+        pid = processes.find_lock_holder(lock) if os.path.isfile(lock) else processes.find_supervisor(self.folder)
         start = process_identity.start_time(pid) if pid else ""
         control = find_control_socket(pid) if start else ""
         if not control:  # it ends, or is only starting
@@ -347,14 +349,20 @@ def _has_types(data: dict[str, Any], types: FieldTypes) -> bool:
     return all(isinstance(data[name], types[name]) if name in data else name not in REQUIRED for name in types)
 
 
+@cache
+def _boot_id() -> str:
+    """That of this machine, which no process outlives."""
+    from mldeploy_jupyter.serving.system import procfs
+
+    return procfs.read_boot_id()
+
+
 def _is_running(data: dict[str, Any]) -> bool:
     """Whether the process that wrote this `supervisor.json` runs, and not another one that has its pid now.
 
     On macOS supervisors of earlier versions wrote 0 as their start; there, any process with the pid counts.
     """
-    from mldeploy_jupyter.serving.system import procfs
-
-    if data.get("boot", "") not in ("", procfs.read_boot_id()):
+    if data.get("boot", "") not in ("", _boot_id()):
         return False
     start = process_identity.start_time(data["pid"])
     return start != "" and str(data["started"]) in ("0", start)

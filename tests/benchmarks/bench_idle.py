@@ -1,12 +1,15 @@
 """What an idle service takes beside the user's own imports: memory over all of its processes.
 
-    python -m tests.benchmarks.bench_idle [--rounds 3] [--edits 2]
+    python -m tests.benchmarks.bench_idle [--rounds 3] [--edits 2] [--services 2]
 
 PSS (a page that n processes share counts 1/n in each) from `/proc/*/smaps_rollup`, summed over the supervisor, the
 process that workers are forked from, what it has ready, and the worker; less the PSS of a bare interpreter that does
 the same imports and loads the same model. Measured after the first deployment and after some edits, each time when
 nothing has changed for three seconds. Two scripts: one that imports scikit-learn and pandas, and one that imports only
-joblib, so that scikit-learn comes with the model's file. Limit: 40 MB.
+joblib, so that scikit-learn comes with the model's file. Limit: 40 MB. In brackets is the part
+that belongs to no file, which does not depend on what else runs on the machine.
+
+With --services N instead: what N services of one environment take together, each measured when one more has come.
 """
 
 from __future__ import annotations
@@ -20,10 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
 
 from tests.benchmarks.bench_edit import SCRIPT, make_model
+from tests.benchmarks.serving import processes
 
 LEAN = (
     SCRIPT.replace("import pandas as pd\n", "")
@@ -38,8 +44,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--edits", type=int, default=2)
+    parser.add_argument("--services", type=int, default=0, metavar="N", help="how services of one environment share")
     options = parser.parse_args()
     over: dict[str, list[float]] = {}
+    if options.services:
+        return together(options.services)
     with tempfile.TemporaryDirectory() as place:
         os.environ["MLDEPLOY_HOME"] = os.environ["MLDEPLOY_CACHE"] = place
         body = make_model(Path(place))
@@ -47,16 +56,33 @@ def main() -> None:
             for kind, source in SCRIPTS.items():
                 bare = bare_pss(Path(place), source, body)
                 for when, parts in idle_pss(Path(place), source, body, options.edits).items():
-                    total = sum(parts.values())
-                    over.setdefault(f"{kind}, {when}", []).append(total - bare)
-                    shown = ", ".join(f"{name} {size:.1f}" for name, size in parts.items())
-                    print(f"{kind}, {when}: {total:.1f} MB ({shown}); the imports alone {bare:.1f} MB")
+                    over.setdefault(f"{kind}, {when}", []).append(total(parts) - bare.all)
+                    print(f"{kind}, {when}: {described(parts)}; the imports alone {bare}")
     print(f"{platform.system()}, Python {platform.python_version()}, median of {options.rounds}, limit 40 MB")
     for when, values in over.items():
         print(f"over the imports: {when}: {statistics.median(values):.1f} MB")
 
 
-def bare_pss(folder: Path, source: str, body: str) -> float:
+class Memory(NamedTuple):
+    """MB of memory in proportion, all and what of it belongs to no file."""
+
+    all: float
+    own: float
+
+    def __str__(self) -> str:
+        return f"{self.all:.1f} [{self.own:.1f}] MB"
+
+
+def total(parts: Mapping[str, Memory]) -> float:
+    return sum(part.all for part in parts.values())
+
+
+def described(parts: Mapping[str, Memory]) -> str:
+    shown = ", ".join(f"{name} {part.all:.1f} [{part.own:.1f}]" for name, part in parts.items())
+    return f"{Memory(total(parts), sum(part.own for part in parts.values()))} ({shown})"
+
+
+def bare_pss(folder: Path, source: str, body: str) -> Memory:
     environ = {**os.environ, "AZUREML_MODEL_DIR": str(folder)}
     command = [sys.executable, "-c", "import sys\n" + source % 0 + BARE]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environ) as process:
@@ -69,16 +95,10 @@ def bare_pss(folder: Path, source: str, body: str) -> float:
     return found
 
 
-def idle_pss(folder: Path, source: str, body: str, edits: int) -> dict[str, dict[str, float]]:
-    from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Workspace
-
+def idle_pss(folder: Path, source: str, body: str, edits: int) -> dict[str, dict[str, Memory]]:
     script = folder / "score.py"
     script.write_text(source % 0)
-    ws = Workspace.create(path=folder, exist_ok=True)
-    model = Model.register(ws, folder / "ridge.pkl", "ridge")
-    settings = LocalWebservice.deploy_configuration()
-    service = Model.deploy(ws, "idle", [model], InferenceConfig(script), settings, overwrite=True)
-    service.wait_for_deployment()
+    service = deploy(folder, "idle")
     found = {"after the first deployment": settled(service, body)}
     for number in range(1, edits + 1):
         script.write_text(source % number)
@@ -89,8 +109,42 @@ def idle_pss(folder: Path, source: str, body: str, edits: int) -> dict[str, dict
     return found
 
 
-def settled(service: object, body: str) -> dict[str, float]:
-    """PSS of each process in MB, once the processes are the same for three seconds."""
+def deploy(folder: Path, name: str) -> Any:
+    """A live service with the script and the model in the folder."""
+    from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Workspace
+
+    ws = Workspace.create(path=folder, exist_ok=True)
+    model = Model.register(ws, folder / "ridge.pkl", "ridge")
+    settings = LocalWebservice.deploy_configuration()
+    service = Model.deploy(ws, name, [model], InferenceConfig(folder / "score.py"), settings, overwrite=True)
+    service.wait_for_deployment()
+    return service
+
+
+def together(count: int) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        os.environ["MLDEPLOY_HOME"] = os.environ["MLDEPLOY_CACHE"] = place
+        body = make_model(folder)
+        (folder / "score.py").write_text(SCRIPT % 0)
+        services: list[Any] = []
+        try:
+            for number in range(1, count + 1):
+                services.append(deploy(folder, f"idle-{number}"))
+                settled(services[-1], body)
+                parts = {
+                    f"{index} {name}": part
+                    for index, service in enumerate(services, 1)
+                    for name, part in weighed(service.record.endpoint["pid"]).items()
+                }
+                print(f"{number} services: {described(parts)}")
+        finally:
+            for service in services:
+                service.delete()
+
+
+def settled(service: object, body: str) -> dict[str, Memory]:
+    """The memory of each process, once the processes are the same for three seconds."""
     key = service.get_keys()[0]  # type: ignore[attr-defined]
     headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
     with urlopen(Request(service.scoring_uri, body.encode(), headers)) as answer:  # type: ignore[attr-defined]
@@ -101,8 +155,12 @@ def settled(service: object, body: str) -> dict[str, float]:
         time.sleep(3)
         family = {supervisor, *children(supervisor)}
         if family == before:
-            return {f"{name_of(pid)} {pid}": pss(pid) for pid in sorted(family)}
+            return weighed(supervisor)
         before = family
+
+
+def weighed(supervisor: int) -> dict[str, Memory]:
+    return {f"{name_of(pid)} {pid}": pss(pid) for pid in sorted({supervisor, *children(supervisor)})}
 
 
 def children(parent: int) -> set[int]:
@@ -122,9 +180,8 @@ def name_of(pid: int) -> str:
     return next((word.rpartition(b".")[2].decode() for word in words if b"serving." in word), "other")
 
 
-def pss(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+def pss(pid: int) -> Memory:
+    return Memory(*(processes.pss(pid, field) / 2**20 for field in ("Pss", "Pss_Anon")))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ answer does not count. Everything runs in a network and a process namespace of i
 
 An edit until it is live, and an idle service's memory, have benches of their own (bench_edit, bench_idle).
 Five rounds take forty minutes. For the floors alone `--only "ours,azureml,fastapi async,uvicorn"` is enough, in half
-of that.
+of that; `--only "ours,own loop,own loop with duties" --work small,batch,raw` says how far we are from the limit.
 
 With --check the exit code is 1 when a floor is missed or was not measured, or a run failed.
 """

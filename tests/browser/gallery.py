@@ -21,11 +21,15 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 # Each state is looked at by itself: landmarks and labels are unique in a page, not in a gallery. Of the rules only that
 # about contrast depends on the theme.
 AXE = """async (rules) => {
+    // axe measures a place at one time and its neighbours at another: no clock may move them, nor a first layout.
+    for (let timer = setInterval(() => {}, 1e9); timer > 0; timer--) clearInterval(timer);
+    const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     const gallery = document.getElementById('gallery');
     const heading = gallery.querySelector('h1');
     const found = [];
     for (const state of gallery.querySelectorAll('.state')) {
         gallery.replaceChildren(heading, state);
+        await drawn();
         for (const theme of ['theme-light', 'theme-dark', 'theme-dark theme-contrast']) {
             document.body.className = theme;
             const runOnly = theme === 'theme-light' ? rules : { type: 'rule', values: ['color-contrast'] };

@@ -157,6 +157,7 @@ def open_browser(profile: Path, **options: Any) -> Iterator[Any]:
             args=CHROMIUM_FLAGS,
             **{"viewport": {"width": 1280, "height": 1000}, **options},
         )
+        context.set_default_timeout(60_000)  # as `SECONDS` of a notebook: it only ends a hang
         try:
             yield context
         finally:

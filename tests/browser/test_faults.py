@@ -258,8 +258,9 @@ def test_fault_33_a_flood_is_drawn_five_times_a_second_and_counted(notebook: Mak
     other = made.run_code("%services flood")
     made.panel(other).get_by_role("tab", name="Logs").click()
     dropped = made.panel(other).locator(".mld-Log-dropped")
-    dropped.wait_for()
-    assert re.search(r"55,0\d\d earlier lines only in the download", dropped.inner_text()), dropped.inner_text()
+    wait_until(
+        lambda: re.search(r"55,0\d\d earlier lines only in the download", dropped.inner_text()), 30, dropped.inner_text
+    )
     with made.page.expect_download() as download:
         made.panel(other).get_by_label("Download the whole log").last.click()
     lines = Path(download.value.path()).read_text("utf-8").splitlines()
@@ -300,8 +301,9 @@ def test_fault_2_a_lost_connection_and_a_reopened_notebook_show_all_of_it(
     again.wait_for_state(again.panel(at), "live")
     again.panel(at).locator(".mld-Summary").first.click()
     again.panel(at).get_by_label("Show stage").select_option("rollout")
-    text = again.panel(at).get_by_role("log", name="Deployment log").inner_text()
-    assert "loading the model" in text and "nobody was connected" in text
+    log = again.panel(at).get_by_role("log", name="Deployment log")
+    for text in ("loading the model", "nobody was connected"):
+        log.get_by_text(text).first.wait_for()
     again.save()
     again.page.close()
     opened = Notebook(lab, browser.new_page(), made.name).open()  # as it was saved, with its kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from tests.browser.conftest import SCRIPT
 from tests.browser.lab import Lab
 from tests.browser.notebook import Notebook
-from tests.polling import wait_until
+from tests.polling import wait_for_value, wait_until
 
 Make = Callable[..., Notebook]
 
@@ -28,6 +29,11 @@ def folder(lab: Lab) -> None:
 
 def field(panel: Any, label: str) -> Any:
     return panel.get_by_label(label, exact=True).first
+
+
+def saved_html(made: Notebook, index: int) -> str:
+    """What the notebook, saved now, has as the first output of a cell."""
+    return "".join(made.save()["cells"][index]["outputs"][0]["data"]["text/html"])
 
 
 def sources(made: Notebook) -> list[str]:
@@ -59,11 +65,7 @@ def test_a_form_becomes_the_panel_of_what_it_deploys(notebook: Make) -> None:
     wait_until(lambda: "from-a-form, " in made.panel(2).get_attribute("aria-label"), 30, lambda: made.text(2)[-600:])
     made.wait_for_state(made.panel(2), "live")
     assert made.panel(2).count() == 1
-
-    def saved_html() -> str:
-        return "".join(made.save()["cells"][2]["outputs"][0]["data"]["text/html"])
-
-    wait_until(lambda: "live on this machine" in saved_html(), 30)  # the page hears of it first
+    wait_until(lambda: "live on this machine" in saved_html(made, 2), 30)  # the page hears of it first
     assert "widget" not in json.dumps(made.save()["metadata"])
     made.reload()
     made.wait_for_state(made.panel(2), "live")
@@ -80,7 +82,8 @@ def test_a_saved_form_says_what_it_was_and_what_to_type(notebook: Make, lab: Lab
     copy.write_bytes(made.path.read_bytes())
     page = browser.new_page()
     later = Notebook(lab, page, copy.name).open()
-    assert "a form that was not sent" in later.text(1) and "%deploy NAME -m MODEL --script FILE" in later.text(1)
+    wait_until(lambda: "a form that was not sent" in later.text(1), 30)
+    assert "%deploy NAME -m MODEL --script FILE" in later.text(1)
     assert later.panel().count() == 0
     page.close()
 
@@ -99,7 +102,7 @@ def test_a_wrong_value_is_named_at_its_field_and_nothing_is_sent(notebook: Make)
     wait_until(lambda: name.get_attribute("aria-invalid") == "true", 20)
     focused = "() => document.activeElement.closest('[data-field]')?.dataset.field"
     wait_until(lambda: made.page.evaluate(focused) == "name", 20)
-    assert "3 to 32 characters" in form.inner_text()
+    wait_until(lambda: "3 to 32 characters" in form.inner_text(), 20)
 
 
 def test_a_model_is_registered_on_the_spot(notebook: Make) -> None:
@@ -146,9 +149,10 @@ def test_a_registered_model_is_deployed_from_the_same_place(notebook: Make) -> N
     form.get_by_role("button", name="Register", exact=True).click()
     form.get_by_role("button", name="Deploy it…").click()
     wait_until(lambda: field(form, "Model").input_value().startswith("step-by-step:"), 20)
-    assert field(form, "Service name").input_value() == "step-by-step"
+    wait_for_value(field(form, "Service name").input_value, "step-by-step")
     form.get_by_role("button", name="Deploy", exact=True).click()
     made.wait_for_state(made.panel(2), "live")
+    wait_until(lambda: "live on this machine" in saved_html(made, 2), 30)
 
 
 def test_the_form_of_an_update_becomes_its_panel(notebook: Make, tmp_path: Path) -> None:
@@ -159,5 +163,7 @@ def test_the_form_of_an_update_becomes_its_panel(notebook: Make, tmp_path: Path)
     form = made.panel(3)
     field(form, "Workers").fill("2")
     form.get_by_role("button", name="Update to revision 2").click()
+    # Revision 1 is live while the update goes on, so that the panel may say so, too.
+    wait_until(lambda: "live on this machine" in saved_html(made, 3), 60, lambda: saved_html(made, 3))
+    wait_until(lambda: re.search(r"Revision\s+2", made.panel(3).inner_text()), 30, made.panel(3).inner_text)
     made.wait_for_state(made.panel(3), "live")
-    assert "2" in made.page.locator("[data-mldeploy]").last.text_content()

@@ -12,7 +12,7 @@ import pytest
 from tests.browser.conftest import SCRIPT
 from tests.browser.lab import Lab
 from tests.browser.notebook import Notebook
-from tests.polling import wait_until
+from tests.polling import wait_for_value, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +56,7 @@ def test_the_quickstart_by_clicks(lab: Lab, page: Any) -> None:
     panel.get_by_role("button", name="Fill with sample").click()
     panel.get_by_role("button", name="Send request").click()
     panel.get_by_text("200 OK").wait_for(timeout=60_000)
-    assert "progression" in panel.inner_text()
+    wait_until(lambda: "progression" in panel.inner_text(), 30, panel.inner_text)
     panel.get_by_role("button", name="More actions").click()
     panel.get_by_role("menuitem", name="Delete…").click()
     panel.get_by_role("group", name="Delete the service").get_by_role("textbox").fill("diabetes")
@@ -81,7 +81,7 @@ def test_a_rollback_through_the_panel(notebook: Make) -> None:
                and "Serving, revision 1 again" in panel.inner_text(), 60, panel.inner_text)  # fmt: skip
     made.wait_for_state(panel, "live")
     at = made.run_code("%score back {'value': 5}")
-    assert "15" in made.text(at)
+    wait_until(lambda: "15" in made.text(at), 30)
 
 
 def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Make) -> None:
@@ -115,10 +115,11 @@ def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Mak
     keys.press("x")
     assert made.page.evaluate(cells) == 3
     keys.press("Enter")
+    wait_until(lambda: made.page.evaluate(FOCUSED) not in (None, "More actions"), 30)
     keys.press("ArrowDown")
     keys.press("ArrowUp")
     keys.press("Escape")
-    assert made.page.evaluate(FOCUSED) == "More actions"
+    wait_for_value(lambda: made.page.evaluate(FOCUSED), "More actions")
     tab_to("Request body as JSON")
     keys.press("Control+a")
     keys.type('{"value": 5}')
@@ -130,14 +131,17 @@ def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Mak
             break
         keys.press("Shift+Tab")
     keys.press("ArrowRight")
-    assert panel.get_by_role("tab", name="Logs").get_attribute("aria-selected") == "true"
+    wait_for_value(lambda: panel.get_by_role("tab", name="Logs").get_attribute("aria-selected"), "true")
     for _ in range(40):
         if made.page.evaluate(FOCUSED) == "More actions":
             break
         keys.press("Shift+Tab")
     keys.press("ArrowDown")
+    wait_until(lambda: made.page.evaluate(FOCUSED) not in (None, "More actions"), 30)
     keys.press("End")
+    wait_for_value(lambda: made.page.evaluate(FOCUSED), "Delete…")
     keys.press("Enter")
+    wait_for_value(lambda: made.page.evaluate("() => document.activeElement.tagName"), "INPUT")
     keys.type("typed")
     keys.press("Enter")
     made.wait_for_state(panel, "deleted")

@@ -141,7 +141,11 @@ class Hub:
             if self.home(name).is_dir():
                 end_services(self.home(name))
         os.killpg(self._process.pid, signal.SIGTERM)
-        self._process.wait(30)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(30)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.browser.lab import Lab
 from tests.browser.lab_page import SCRIPT, LabPage, deploy, mldeploy
 from tests.browser.notebook import make_notebook
 from tests.integration.notebook.conftest import end_services
-from tests.polling import wait_until
+from tests.polling import wait_for_value, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ SOURCES = "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel
 def supervisor_pid(lab: Lab, name: str) -> int:
     """The process that keeps the service's port."""
     from mldeploy_jupyter import Webservice, Workspace
-    from mldeploy_jupyter.deployment.status import query_status
+    from mldeploy_jupyter.deployment.services.status import query_status
 
     service = Webservice(Workspace.get(path=str(lab.folder)), name)
     return int(query_status(service.workspace.folder, service.record).endpoint.details["pid"])
@@ -68,7 +68,7 @@ def test_it_is_in_the_sidebar_the_launcher_and_the_palette(lab_page: LabPage) ->
         ".filter((id) => !window.jupyterapp.isPluginActivated(id))"
     )
     assert plugins == []
-    assert page.locator(".jp-SideBar.jp-mod-left .lm-TabBar-tab[data-id=mldeploy-sidebar]").is_visible()
+    page.locator(".jp-SideBar.jp-mod-left .lm-TabBar-tab[data-id=mldeploy-sidebar]").wait_for()
     page.locator(".jp-LauncherCard").filter(has_text="Deploy a model").click()
     page.get_by_role("form", name="Deploy a model").wait_for()
     lab_page.run("apputils:activate-command-palette")
@@ -121,7 +121,7 @@ def test_a_service_of_the_command_line_appears_and_its_death_is_seen(lab: Lab, l
 
 def test_the_history_has_a_worker_that_was_replaced_and_when(lab: Lab, lab_page: LabPage) -> None:
     from mldeploy_jupyter import Webservice, Workspace
-    from mldeploy_jupyter.deployment.status import query_status
+    from mldeploy_jupyter.deployment.services.status import query_status
 
     deploy(lab, "mended")
     lab_page.show_sidebar()
@@ -144,7 +144,7 @@ def test_enter_opens_the_panel_and_a_reload_restores_it(lab_page: LabPage, churn
     lab_page.panel(churn).get_by_role("tab", name="Test").wait_for()
     title = lab_page.tab(churn)
     wait_until(lambda: "Live" in (title.get_attribute("title") or ""), 30)
-    assert title.locator("svg[data-state=live]").is_visible()
+    title.locator("svg[data-state=live]").wait_for()
     layout = """async () => {
         const { data } = await window.jupyterapp.serviceManager.workspaces.fetch('default');
         return JSON.stringify(data['layout-restorer:data'] ?? {}).includes('mldeploy-services:');
@@ -170,7 +170,7 @@ def test_the_sidebar_needs_no_mouse(lab_page: LabPage, churn: str) -> None:
     page.keyboard.press("Enter")
     panel = lab_page.panel(churn)
     panel.wait_for()
-    assert panel.get_by_role("tab", name="Test").get_attribute("aria-selected") == "true"
+    wait_for_value(lambda: panel.get_by_role("tab", name="Test").get_attribute("aria-selected"), "true")
 
 
 def test_a_cell_that_gets_the_service_is_inserted(lab: Lab, lab_page: LabPage, churn: str) -> None:
@@ -230,7 +230,6 @@ def test_the_context_menu_has_what_fits_the_file(lab: Lab, lab_page: LabPage) ->
 
     def entries(name: str) -> set[str]:
         lab_page.file(name).hover()
-        page.wait_for_timeout(500)  # a folder is read while the mouse is on it
         lab_page.file(name).click(button="right")
         page.locator(".lm-Menu-item[data-type=command]:not(.lm-mod-hidden)").first.wait_for()
         found = page.locator(
@@ -241,7 +240,7 @@ def test_the_context_menu_has_what_fits_the_file(lab: Lab, lab_page: LabPage) ->
 
     assert entries("score.py") == {"Deploy as entry script…"}
     assert entries("xgb_model.json") == {"Register as model…"}
-    assert entries("mlflow") == {"Register as model…"}
+    wait_for_value(lambda: entries("mlflow"), {"Register as model…"})  # a folder is read while the mouse is on it
     for name in ("notes.txt", "package.json", "empty"):
         assert entries(name) == set(), name
 
@@ -311,7 +310,7 @@ def test_the_sidebar_says_how_to_enable_the_server_extension(page: Any, tmp_path
         lab_page = LabPage(lab, page).open()
         lab_page.run("mldeploy:show-sidebar")
         lab_page.sidebar.get_by_text("The server extension of mldeploy is off").wait_for()
-        assert "jupyter server extension enable mldeploy_jupyter" in lab_page.sidebar.inner_text()
+        lab_page.sidebar.get_by_text("jupyter server extension enable mldeploy_jupyter").first.wait_for()
     finally:
         page.goto("about:blank")  # JupyterLab's own requests fail without a server
         lab.close()
@@ -327,7 +326,7 @@ def test_without_the_server_extension_panels_in_notebooks_work(page: Any, tmp_pa
         lab_page = LabPage(lab, page)
         lab_page.run("mldeploy:show-sidebar")
         lab_page.sidebar.get_by_text("The server extension of mldeploy is off").wait_for()
-        assert "c.MldeployApp.enabled = False" in lab_page.sidebar.inner_text()
+        lab_page.sidebar.get_by_text("c.MldeployApp.enabled = False").first.wait_for()
         assert lab_page.sidebar.get_by_text("No services yet").count() == 0
         lab_page.run("filebrowser:activate")
         lab_page.file("score.py").click(button="right")

@@ -45,7 +45,7 @@ def test_a_failure_out_of_sight_stays_until_it_is_closed(lab: Lab, lab_page: Lab
     mldeploy(lab, "model", "deploy", "broken", "--entry-script", "broken.py", wait=False)
     told = notice(lab_page, "broken failed")
     told.wait_for(timeout=60_000)
-    assert told.get_by_role("button", name="Retry").count() == 1
+    told.get_by_role("button", name="Retry").wait_for()
     lab_page.wait_for_row("broken", "Failed")
 
 
@@ -80,6 +80,8 @@ def test_a_panel_that_was_hidden_before_the_list_knew_is_told_of_once(
         lab_page.run("mldeploy:open-service", service="hidden")
         panel = lab_page.panel("hidden")
         panel.wait_for()
+        mldeploy(lab, "model", "register", "-n", "seen-now", "-p", "score.py")
+        lab_page.row("seen-now").wait_for()  # the list has just looked: it looks again in four seconds
         gate.touch()
         wait_until(lambda: "live" in (panel.get_attribute("aria-label") or ""), 60)
         lab_page.run("launcher:create")

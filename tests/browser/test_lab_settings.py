@@ -30,14 +30,14 @@ def test_the_status_item_is_switched_off(settings: LabPage, churn: str) -> None:
     settings.reload()
     settings.show_sidebar()
     settings.wait_for_row(churn, "Live")
-    assert item.inner_text().strip() == ""
+    wait_until(lambda: item.inner_text().strip() == "", 10)
 
 
 def test_groups_are_those_of_the_setting_at_once_and_after_a_reload(settings: LabPage, churn: str) -> None:
     settings.show_sidebar()
     settings.wait_for_row(churn, "Live")
     groups = settings.sidebar.locator("[data-kind=target], [data-kind=state]")
-    assert re.match("This machine", groups.first.inner_text())
+    wait_until(lambda: re.match("This machine", groups.first.inner_text()), 30, groups.first.inner_text)
     settings.page.evaluate(SAVE_SETTINGS, json.dumps({"groups": "state"}))
     settings.sidebar.locator("[data-kind=state]").filter(has_text="Live").first.wait_for()
     settings.page.evaluate(SAVE_SETTINGS, json.dumps({"groups": "none"}))
@@ -45,7 +45,7 @@ def test_groups_are_those_of_the_setting_at_once_and_after_a_reload(settings: La
     settings.reload()
     settings.show_sidebar()
     settings.wait_for_row(churn, "Live")
-    assert groups.count() == 0
+    wait_until(lambda: groups.count() == 0, 10)
 
 
 def test_the_server_looks_as_often_as_the_setting_says(settings: LabPage, churn: str) -> None:

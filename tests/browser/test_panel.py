@@ -89,7 +89,7 @@ def test_after_a_restart_of_the_kernel_services_shows_everything_again(notebook:
     made.run(3)
     made.wait_for_state(made.panel(3), "deploying")
     made.wait_for_state(made.panel(2), "deploying")  # the panel of the kernel before is connected to the new one
-    assert "loading the model" in made.panel(3).inner_text()
+    wait_until(lambda: "loading the model" in made.panel(3).inner_text(), 30, made.panel(3).inner_text)
     gate.touch()
     for index in (2, 3):
         made.wait_for_state(made.panel(index), "live")
@@ -108,7 +108,7 @@ def test_a_notebook_that_is_opened_without_its_kernel_shows_what_was_saved(
     copy.write_bytes(made.path.read_bytes())
     page = browser.new_page()
     later = Notebook(lab, page, copy.name).open()
-    assert "live on this machine" in later.text(2)
+    wait_until(lambda: "live on this machine" in later.text(2), 30)
     assert later.panel().count() == 0
     page.close()
 
@@ -212,8 +212,8 @@ def test_cancel_works_while_the_cell_waits(notebook: Make, tmp_path: Path) -> No
     made.run(2, wait=False)
     made.wait_for_state(made.panel(2), "deploying")
     made.run(3, wait=False)  # waits its turn, as all other messages to the kernel do
-    made.panel(2).get_by_role("button", name="Cancel").click()
     assert made.is_running(2)
+    made.panel(2).get_by_role("button", name="Cancel").click()
     made.wait_for_state(made.panel(2), "cancelled", seconds=30)
     wait_until(lambda: not made.is_running(2) and not made.is_running(3), 30)
 

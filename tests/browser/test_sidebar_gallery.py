@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.gallery import AXE, RULES, states
+from tests.polling import wait_for_value, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -71,7 +72,7 @@ def test_hovered_and_focused_rows_have_no_finding_either(gallery: str, page: Any
     page.mouse.move(0, 0)
     page.get_by_label("Filter by name").focus()
     page.keyboard.press("ArrowDown")
-    assert page.evaluate(FOCUSED) == "iris-tree, Live, Revision 3"
+    wait_for_value(lambda: page.evaluate(FOCUSED), "iris-tree, Live, Revision 3")
     assert page.evaluate(AXE, RULES) == []
 
 
@@ -86,30 +87,33 @@ def test_every_action_by_keys_alone(gallery: str, page: Any) -> None:
     page.get_by_role("treeitem", name="Local").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Shift+F10")
-    assert page.evaluate(FOCUSED) == "Open panel"
+    wait_for_value(lambda: page.evaluate(FOCUSED), "Open panel")
     assert page.get_by_role("menu").evaluate("(menu) => menu.matches(':popover-open')")
     page.keyboard.press("Escape")
-    assert page.evaluate(FOCUSED) == "iris-tree, Live, Revision 3"
+    wait_for_value(lambda: page.evaluate(FOCUSED), "iris-tree, Live, Revision 3")
     page.keyboard.press("Shift+F10")
+    wait_for_value(lambda: page.evaluate(FOCUSED), "Open panel")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
-    assert page.evaluate("() => document.activeElement.tagName") == "INPUT"
+    wait_for_value(lambda: page.evaluate("() => document.activeElement.tagName"), "INPUT")
     page.keyboard.press("Escape")
-    assert page.evaluate(FOCUSED) == "iris-tree, Live, Revision 3"
+    wait_for_value(lambda: page.evaluate(FOCUSED), "iris-tree, Live, Revision 3")
     page.keyboard.press("Shift+F10")
+    wait_for_value(lambda: page.evaluate(FOCUSED), "Open panel")
     page.keyboard.press("d")
     page.keyboard.press("Enter")
+    wait_for_value(lambda: page.evaluate("() => document.activeElement.tagName"), "INPUT")
     page.keyboard.type("iris-tree")
     page.keyboard.press("Enter")
     page.get_by_text("Nothing is left of it.").wait_for()
-    assert page.evaluate(FOCUSED).startswith("iris-tree")
+    wait_until(lambda: page.evaluate(FOCUSED).startswith("iris-tree"), 30, lambda: str(page.evaluate(FOCUSED)))
     # The row goes while it has the focus: the next one has it.
     page.evaluate(
         "() => ports.sidebar.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] })"
     )
     page.get_by_role("treeitem", name="iris-tree, Deleted").wait_for()
     page.keyboard.press("Tab")
-    assert page.evaluate(FOCUSED) == "Dismiss"
+    wait_for_value(lambda: page.evaluate(FOCUSED), "Dismiss")
     page.keyboard.press("Enter")
     page.wait_for_function(f"() => ({FOCUSED})() === 'sandbox, Stopped'")
 
@@ -129,8 +133,8 @@ def test_actions_take_the_place_of_the_state(gallery: str, page: Any) -> None:
     before = row.bounding_box()
     row.hover()
     row.get_by_role("button", name="Open panel").wait_for()
-    assert not row.get_by_text("Unhealthy").is_visible()
-    assert row.bounding_box() == before
+    wait_until(lambda: not row.get_by_text("Unhealthy").is_visible(), 30)
+    wait_for_value(row.bounding_box, before)
     row.get_by_role("button", name="More actions").click()
     assert page.get_by_role("menuitem").first.text_content() == "Open panel"
     menu = page.get_by_role("menu").bounding_box()
@@ -152,8 +156,8 @@ def test_a_model_is_dragged_as_its_code(gallery: str, page: Any) -> None:
     row.hover()
     page.wait_for_function("() => ports.sidebar.requests().includes('model.cell')")
     row.drag_to(page.locator("textarea"))
-    assert page.evaluate("() => window.types") == ["text/plain", "application/vnd.jupyter.cells"]
-    assert page.locator("textarea").input_value() == 'model = Model(ws, id="churn-gbm:3")'
+    wait_for_value(lambda: page.evaluate("() => window.types"), ["text/plain", "application/vnd.jupyter.cells"])
+    wait_for_value(page.locator("textarea").input_value, 'model = Model(ws, id="churn-gbm:3")')
 
 
 def test_500_services_and_2000_models_are_quick(gallery: str, page: Any) -> None:

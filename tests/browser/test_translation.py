@@ -15,6 +15,7 @@ import pytest
 from tests.browser.lab import Lab
 from tests.browser.lab_page import LabPage, deploy
 from tests.integration.notebook.conftest import end_services
+from tests.polling import wait_until
 from tests.unit.labextension.messages import WORD, messages
 
 pytestmark = pytest.mark.slow
@@ -123,12 +124,12 @@ def test_a_language_pack_reaches_sidebar_panel_and_forms(foreign_lab: Lab, page:
     sidebar = lab_page.sidebar
     sidebar.get_by_role("treeitem", name=f"churn, {widen('Live')}, {widen('Revision')} 1").wait_for()
     sidebar.get_by_role("treeitem", name=widen("This machine")).wait_for()
-    assert sidebar.get_by_role("button", name=widen("Models"), exact=True).is_visible()
+    sidebar.get_by_role("button", name=widen("Models"), exact=True).wait_for()
     lab_page.run("mldeploy:open-service", service="churn")
     panel = lab_page.panel("churn")
     for tab in ("Test", "Logs", "API", "Code", "History", "Settings"):
         panel.get_by_role("tab", name=widen(tab), exact=True).click()
-    assert widen("Live") in (lab_page.tab("churn").get_attribute("title") or "")
+    wait_until(lambda: widen("Live") in (lab_page.tab("churn").get_attribute("title") or ""), 30)
     panel.get_by_role("button", name=widen("Update to revision %1").replace("%1", "2")).wait_for()
     lab_page.run("mldeploy:deploy")
     form = page.get_by_role("form", name=widen("Deploy a model"))

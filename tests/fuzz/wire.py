@@ -177,6 +177,7 @@ class Bench:
         self.script_thread = InlineScriptThread(self.app.scorer, self.loop)
         self.app.queue.attach(self.script_thread)
         self.app.set_phase("ready")
+        self.app.in_service = True
         self.handed_over: list[int] = []
         self.acceptor = Acceptor(self.app, self.loop, None, self.handed_over.append)  # type: ignore[arg-type]
         self.connection = Connection(self.acceptor, private=False)

@@ -20,7 +20,12 @@ PLOTLY = "application/vnd.plotly.v1+json"
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 @pytest.mark.slow
-def test_a_tutorial_runs(notebook: Path, folder: Path) -> None:
+def test_a_tutorial_runs(
+    notebook: Path, folder: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "containers" in notebook.name:
+        request.getfixturevalue("docker_engine")
+        monkeypatch.setenv("MLDEPLOY_BASE_IMAGE", request.getfixturevalue("base_image"))
     shutil.copy(notebook, folder)
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120"]
     command += ["-p", "no:cacheprovider", "-q", "-x", "--rootdir", str(folder), notebook.name]

@@ -1,4 +1,7 @@
-"""A store that a test leaves open is its own error; on Python 3.13 it would be that of any later test."""
+"""A store that a test leaves open is its own error; on Python 3.13 it would be that of any later test.
+
+Hypothesis has no deadlines: how long an example takes depends on what else the machine does.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -42,6 +43,35 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 def test_the_public_names_load_no_database_and_no_notebook() -> None:
     names = ", ".join(mldeploy_jupyter.__all__)
     assert loaded_after(f"from mldeploy_jupyter import {names}") == []
+
+
+def test_registering_a_model_loads_nothing_of_deployments(tmp_path: Path) -> None:
+    code = """
+import json, os, sys
+from pathlib import Path
+from mldeploy_jupyter import Model, Workspace
+Path("m.pkl").write_bytes(b"1")
+Model.register(Workspace.create(path="."), "m.pkl", "m")
+rooms = ("core.configs", "core.journal", "core.bundle", "deployment", "targets", "environments", "commands")
+names = [*(f"mldeploy_jupyter.{room}" for room in rooms), "requests", "yaml", "fsspec", "numpy", "packaging"]
+print(json.dumps([name for name in names if name in sys.modules]))
+"""
+    environ = {**os.environ, "MLDEPLOY_HOME": str(tmp_path), "MLDEPLOY_WORKSPACE": ""}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
+
+
+# What a command needs once it runs, not the program that finds it: 50 ms of imports.
+OF_COMMANDS = ("difflib", "hashlib", "secrets", "shutil", "socket", "subprocess", "mldeploy_jupyter.core.configs")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["service", "--help"], ["__complete", "--", "service", "up"]])
+def test_help_and_completion_load_only_the_commands(words: list[str]) -> None:
+    show = f"import json, sys; print(json.dumps([n for n in {(*HEAVY, *OF_COMMANDS)!r} if n in sys.modules]))"
+    code = f"from mldeploy_jupyter.cli import main; main({words!r}); {show}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout.splitlines()[-1]) == []
 
 
 @pytest.mark.parametrize("name", mldeploy_jupyter.__all__)

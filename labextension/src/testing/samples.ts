@@ -4,7 +4,7 @@ import type { Answer, CodeSample, Form, FormCheck, LatencyReport, LatencyRow, La
 export const NOW = Date.now();
 export const before = (seconds: number) => new Date(NOW - seconds * 1000).toISOString();
 
-const TITLES: [string, string][] = [['check', 'Check'], ['bundle', 'Bundle'], ['environment', 'Build image'], ['push', 'Push image'], ['rollout', 'Roll out'], ['probe', 'Probe'], ['switch', 'Switch traffic']];
+const TITLES: [string, string][] = [['check', 'Check'], ['bundle', 'Bundle'], ['image', 'Build image'], ['push', 'Push image'], ['rollout', 'Roll out'], ['probe', 'Probe'], ['switch', 'Switch traffic']];
 const DETAILS = ['score.py, diabetes:7, schema from the sample', '14 files, 3.1 MB, 9f2c41ab', '8 layers, 5 reused', '3 of 8 layers were new, 391 MB', '1 pod in namespace models', 'sample scored in 9.4 ms', 'from revision 2'];
 const ENDS: Partial<Record<StageState, string>> = { running: '412 of 660 MB, about 5 s left', failed: 'init() raised KeyError after 3 attempts', cancelled: '', interrupted: '' };
 const SECONDS = [0.4, 1.2, 38.2, 8.1, 4.0, 2.6, 0.2];
@@ -31,6 +31,31 @@ export function timeline(change: Partial<Timeline> = {}): Timeline {
   };
 }
 
+/** The first deployment into a container: its image is being built, step by step. */
+const built = (title: string, seconds: number) => ({ title, state: 'done' as StageState, seconds, fraction: null });
+export const building = timeline({
+  operation: 'deploy', revision: 1, serving: 0, target: 'docker', targetTitle: 'Docker', started: before(21), elapsedSeconds: 21, warnings: 0,
+  stages: stages(2, 'running').map(stage => stage.id === 'image'
+    ? { ...stage, detail: 'Install 31 Python packages', fraction: 0.48, warnings: 0, lines: 6, steps: [built('Python environment with Python 3.11', 2.5), built('RUN apt-get update && apt-get install --no-install-recommends -y libgomp1 libglib2.0-0', 9.1), { title: 'Install 31 Python packages', state: 'running', seconds: 4.2, fraction: 0.48 }] }
+    : stage.id === 'push' ? { ...stage, state: 'not-needed', detail: 'not needed: Docker needs no registry' } : stage),
+});
+
+export const buildLog: LogLine[] = [
+  line(1, 'Python 3.11.2 of the base image is used; the lock names 3.11.7', { stage: 'image' }),
+  line(2, 'Using CPython 3.11.2 interpreter at: /usr/bin/python3.11', { stage: 'image', step: 'Python environment with Python 3.11' }),
+  line(3, 'Setting up libgomp1:amd64 (12.2.0-14) ...', { stage: 'image', step: 'RUN apt-get update && apt-get install --no-install-recommends -y libgomp1 libglib2.0-0' }),
+  line(4, 'Resolved 31 packages in 238ms', { stage: 'image', step: 'Install 31 Python packages' }),
+  line(5, 'Downloading scikit-learn (12.7MiB)', { stage: 'image', step: 'Install 31 Python packages' }),
+  line(6, '\x1b[2mDownloading\x1b[0m scipy (36.0MiB)', { stage: 'image', step: 'Install 31 Python packages' }),
+];
+
+/** Its update, whose image goes to a registry. */
+export const pushing = timeline({
+  stages: stages(3, 'running').map(stage => stage.id === 'image'
+    ? { ...stage, warnings: 0, steps: [built('Model diabetes:7 (3.1 MB)', 1.2), built('Code (2.1 kB)', 0.9)] }
+    : stage.id === 'push' ? { ...stage, detail: 'pushing to registry.example:5000/models/diabetes-regression:3: 412.0 of 660.0 MB, 5 s left' } : stage),
+});
+
 export const live = timeline({ state: 'live', serving: 0, stages: stages(7, 'done'), finished: before(480), elapsedSeconds: 46.6, can: ['report'] });
 
 export const failed = timeline({
@@ -47,7 +72,7 @@ export const failed = timeline({
 });
 
 export function line(n: number, text: string, change: Partial<LogLine> = {}): LogLine {
-  return { n, time: before(600 - n), elapsedSeconds: n * 0.4, stage: 'environment', level: '', source: '', revision: 0, requestId: '', text, ...change };
+  return { n, time: before(600 - n), elapsedSeconds: n * 0.4, stage: 'image', level: '', source: '', revision: 0, requestId: '', text, ...change };
 }
 
 export const deploymentLog: LogLine[] = [
@@ -136,8 +161,8 @@ export const events = [
 
 export const history: Revision[] = [
   { number: 4, outcome: 'failed', rolledBackTo: 0, models: ['diabetes:8'], created: before(240), bundleDigest: '77e0b3c4aa', deployment: 'd-2', seconds: 12.4, changed: ['diabetes:7 → diabetes:8', 'score.py', 'workers 2 → 3'] },
-  { number: 3, outcome: 'serving', rolledBackTo: 0, models: ['diabetes:7'], created: before(480), bundleDigest: '9f2c41abe0', deployment: 'd-1', seconds: 46.6, changed: ['diabetes:6 → diabetes:7'] },
-  { number: 2, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:6'], created: before(100_000), bundleDigest: 'c07d91e4aa', deployment: 'd-0', seconds: 51.2, changed: ['score.py', 'workers 1 → 2'] },
+  { number: 3, outcome: 'serving', rolledBackTo: 0, models: ['diabetes:7'], created: before(480), bundleDigest: '9f2c41abe0', deployment: 'd-1', seconds: 46.6, changed: ['diabetes:6 → diabetes:7'], receipt: [{ label: 'Image', value: 'mldeploy-0f1e2d3c/diabetes-regression:3' }, { label: 'Base image', value: 'python:3.11-slim' }, { label: 'Layers', value: 'base 130.1 MB, environment 388.2 MB, server 1.8 MB, model diabetes:7 3.1 MB, code 2.1 kB' }] },
+  { number: 2, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:6'], created: before(100_000), bundleDigest: 'c07d91e4aa', deployment: 'd-0', seconds: 51.2, changed: ['score.py', 'workers 1 → 2'], receipt: [{ label: 'Image id', value: `sha256:${'5b1de09a'.repeat(8)}` }, { label: 'Builder', value: 'Docker 28.2.2 (unix:///var/run/docker.sock)' }] },
   { number: 1, outcome: 'kept', rolledBackTo: 0, models: ['diabetes:4'], created: before(900_000), bundleDigest: '1b6ee2d0aa', deployment: 'd-9', seconds: 63, changed: [] },
 ];
 
@@ -210,9 +235,9 @@ export function latencyReport(change: Partial<LatencyReport> = {}): LatencyRepor
   const counts = Array.from({ length: 18 }, (_, up) => Array.from({ length: 60 }, (_, at) => Math.max(0, Math.round(30 - (up - 6 - (at > 29 ? 2 : 0)) ** 2 * 2) + ((at * 7 + up * 13) % 5) - 3)));
   return {
     run: LATENCY_RUN, workspace: 'w', services: ['diabetes-regression'], state: 'finished', begun: before(400), ended: before(380), elapsedSeconds: 21.4, seconds: 20, load: 'Open loop, 100/s, constant arrivals, 20 s',
-    payload: 'The sample, 0.2 kB', warmup: 20, invalid: '', series: [latencySeries('diabetes-regression', 9.4, 2000, { coldStart: 412 })],
+    payload: 'The sample, 0.2 kB', warmup: 20, invalid: '', series: [latencySeries('diabetes-regression', 9.4, 2000, { coldStart: 412 })], ramp: null,
     cells: [{ name: 'diabetes-regression', times: Array.from({ length: 61 }, (_, at) => at / 3), latencies: Array.from({ length: 19 }, (_, at) => 4 * 1.22 ** at), counts, failures: [], marks: [] }],
-    verdict: ['diabetes-regression p50 is 4 to 9 % slower than diabetes-regression in run 20261125T090000-0a1b2c, 95 % CI', 'p99: no difference above 12 % shown between both, 95 % CI', 'p99.9 needs 10,000 requests; there are 2,000'], notes: [], against: before(90_000), ...change,
+    verdict: ['diabetes-regression p50 is 4 to 9 % slower than diabetes-regression in run 20261125T090000-0a1b2c, 95 % CI', 'p99: no difference above 12 % shown between both, 95 % CI', 'p99.9 needs 10,000 requests, 100 s at 100/s; there are 2,000'], notes: [], against: before(90_000), ...change,
   };
 }
 
@@ -226,6 +251,19 @@ export const latencyRuns = [latencyRow(LATENCY_RUN, 400), latencyRow('20261125T0
 export const latencyLive = latencyReport({
   state: 'running', ended: '', elapsedSeconds: 8, cells: [], verdict: [], against: '',
   series: [latencySeries('diabetes-regression, revision 3', 9.4, 500, { revision: 3 }), latencySeries('diabetes-regression, revision 4', 14, 300, { revision: 4 })],
+});
+
+/** A ramp whose knee is at its third step. */
+export const latencyRamp = latencyReport({
+  load: 'Open loop, 50/s, 100/s, 200/s, 400/s, constant arrivals, 10 s for each step', cells: [], verdict: [], against: '', series: [latencySeries('diabetes-regression', 9.4, 7400)],
+  ramp: {
+    lines: [
+      { name: 'diabetes-regression, median', style: 0, points: [[50, 9.4], [100, 9.9], [198, 12], [241, 640]] },
+      { name: 'diabetes-regression, p90', style: 1, points: [[50, 14], [100, 16], [198, 31], [241, 1900]] },
+    ],
+    marks: [{ at: 198, text: 'knee of diabetes-regression: 198 a second' }],
+    steps: [50, 100, 200, 400].map((rate, at) => latencySeries(`diabetes-regression at ${rate}/s`, 9.4 + at ** 4, 10 * rate, { points: [], parts: [], unsent: rate === 400 ? 1200 : 0 })),
+  },
 });
 
 // -- the sidebar

@@ -15,6 +15,7 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
   const ref = refOf(service);
   const { answer, failure } = useRequest('service.history', ref, `${service.deployment} ${service.revision} ${service.state}`);
   const [asked, setAsked] = useState(0);
+  const [told, setTold] = useState(0); // the revision whose receipt is shown
   const rollback = useOrder();
   if (!answer?.length) return <Awaited failure={failure}>{answer ? t`Each deployment that goes live will be a row here.` : t`Reading the revisions…`}</Awaited>;
   const canRollBack = service.can.includes('rollback');
@@ -36,7 +37,7 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
           <thead>
             <tr>
               <th scope="col">{t`Revision`}</th><th scope="col">{t`State`}</th><th scope="col">{t`Model`}</th>
-              <th scope="col" class="mld-mod-optional">{t`Bundle`}</th><th scope="col" class="mld-mod-optional">{t`Changed`}</th>
+              <th scope="col" class="mld-mod-optional mld-mod-spare">{t`Bundle`}</th><th scope="col" class="mld-mod-optional">{t`Changed`}</th>
               <th scope="col">{t`Deployed`}</th><th scope="col" class="mld-Num mld-mod-optional">{t`Took`}</th>
               <th scope="col"><span class="mld-VisuallyHidden">{t`Action`}</span></th>
             </tr>
@@ -48,14 +49,24 @@ export function History({ service, onBegun }: { service: Service; onBegun: (depl
                   <th scope="row">{revision.number}</th>
                   <td><Outcome revision={revision} /></td>
                   <td class="mld-Cut" title={revision.models.join(', ')}>{revision.models.join(', ') || '–'}</td>
-                  <td class="mld-mod-optional"><code title={revision.bundleDigest}>{revision.bundleDigest.slice(0, 8)}</code></td>
+                  <td class="mld-mod-optional mld-mod-spare"><code title={revision.bundleDigest}>{revision.bundleDigest.slice(0, 8)}</code></td>
                   <td class="mld-mod-optional mld-Cut" title={revision.changed.join(', ')}>{revision.changed.slice(0, 2).join(', ')}{revision.changed.length > 2 ? t`, ${revision.changed.length - 2} more` : ''}</td>
                   <td title={exact(revision.created)}>{moment(revision.created)}</td>
                   <td class="mld-Num mld-mod-optional">{duration(revision.seconds)}</td>
                   <td class="mld-Num">
+                    {!!revision.receipt?.length && <Button expanded={told === revision.number} onClick={() => setTold(told === revision.number ? 0 : revision.number)}>{t`Receipt`}</Button>}
                     {canRollBack && revision.outcome === 'kept' && <Button expanded={asked === revision.number} onClick={() => setAsked(asked === revision.number ? 0 : revision.number)}>{t`Roll back`}</Button>}
                   </td>
                 </tr>
+                {told === revision.number && !!revision.receipt?.length && (
+                  <tr>
+                    <td colSpan={8}>
+                      <dl class="mld-Pairs" aria-label={t`Receipt of revision ${revision.number}`}>
+                        {revision.receipt.map(fact => <><dt>{translated(fact.label)}</dt><dd><bdi>{fact.value}</bdi></dd></>)}
+                      </dl>
+                    </td>
+                  </tr>
+                )}
                 {asked === revision.number && (
                   <tr>
                     <td colSpan={8}>

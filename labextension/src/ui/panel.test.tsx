@@ -28,6 +28,17 @@ describe('a deployment that has just begun', () => {
     expect(within(screen.getByRole('list', { name: 'Stages' })).getAllByRole('listitem')).toHaveLength(7);
     expect(screen.getByText('Cancel')).toBeTruthy();
   });
+
+  it('does not say that the revision before it is live', async () => {
+    const port = fakePort();
+    port.emit('service', { service: samples.service() });
+    render(<Panel port={port} service="diabetes-regression" deployment="d-1" begins />);
+    await waitFor(() => expect(port.topics()).toContain('service'));
+    expect(screen.queryByText('Live')).toBeNull();
+    expect(screen.getByText('Loading')).toBeTruthy();
+    port.emit('deployment', { timeline: samples.timeline() });
+    await screen.findByText('Deploying');
+  });
 });
 
 describe('a deployment that failed', () => {

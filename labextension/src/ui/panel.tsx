@@ -26,6 +26,8 @@ export interface PanelProps extends ServiceRef {
   deployment?: string;
   /** That deployment as it began, which is drawn until more is known. */
   timeline?: Timeline | undefined;
+  /** Whether it begins just now: what served before is no news, and nothing is drawn until its timeline is there. */
+  begins?: boolean;
   /** A tab to choose. Another object chooses it again. */
   show?: { tab: Service['tabs'][number] };
 }
@@ -48,11 +50,11 @@ export function Panel({ port, ...props }: PanelProps & { port: Port }) {
   );
 }
 
-function PanelBody({ service: name, workspace, deployment: pinned, timeline: begun, show }: PanelProps) {
+function PanelBody({ service: name, workspace, deployment: pinned, timeline: begun, begins, show }: PanelProps) {
   const port = usePort();
   const place = workspace ? { workspace } : {};
   const ref: ServiceRef = { service: name, ...place };
-  const [service, setService] = useState<Service | null>(null);
+  const [heard, setService] = useState<Service | null>(null);
   const [timeline, setTimeline] = useState<Timeline | null>(begun ?? null);
   const [watched, setWatched] = useState(pinned ?? '');
   const [tab, setTab] = useState('test');
@@ -70,6 +72,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
     if (event.lines || event.lost) buffer.append(event.lines ?? [], event.lost);
   });
   const lost = serviceLost ?? deploymentLost;
+  const service = begins && !timeline && !lost ? null : heard;
 
   // A panel that was not opened for one deployment, or whose deployment went live, goes on with the service's next.
   const shown = timeline?.deployment === watched ? timeline : null;

@@ -140,6 +140,17 @@ describe('the history', () => {
     expect(list.querySelector('dt')!.title).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/);
   });
 
+  it('shows the receipt of a revision that has an image, and of no other', async () => {
+    await show(fakePort());
+    fireEvent.click(screen.getByRole('tab', { name: 'History' }));
+    const [button, ...others] = await screen.findAllByRole('button', { name: 'Receipt' });
+    expect(others).toHaveLength(1); // of revision 2; 4 and 1 have no image
+    fireEvent.click(button!);
+    expect(screen.getByLabelText('Receipt of revision 3').textContent).toContain('Base imagepython:3.11-slim');
+    fireEvent.click(button!);
+    expect(screen.queryByLabelText('Receipt of revision 3')).toBeNull();
+  });
+
   it('says nothing of what did not happen', async () => {
     await show(fakePort({ 'service.events': [] }));
     fireEvent.click(screen.getByRole('tab', { name: 'History' }));

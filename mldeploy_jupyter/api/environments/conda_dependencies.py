@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mldeploy_jupyter.api.arguments import check_path
+from mldeploy_jupyter.api.azure_names import CONDA, AzureNames
 from mldeploy_jupyter.core.environment.conda_file import load_yaml, parse_conda
 from mldeploy_jupyter.core.environment.requirements_file import parse_requirements
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec, parse_python
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 FILE_NAME = "conda_dependencies.yml"
 
 
-class CondaDependencies:
+class CondaDependencies(AzureNames):
     """Python version, conda packages, PyPI packages and channels.
 
     `conda_dependencies_file_path` is a conda YAML file to start from; without one the dependencies are empty and the
     Python is the kernel's. Raises `ConfigError` naming the line or key that is wrong.
     """
+
+    _azure_owner, _azure_names = "CondaDependencies", CONDA
 
     def __init__(
         self,
@@ -34,11 +37,12 @@ class CondaDependencies:
         self._folder = Path.cwd()
         self._where = "the conda dependencies"
         self._data: dict[str, Any] = {"dependencies": []}
+        self._lines: dict[str, int] = {}  # of the file, for what was read from it
         if conda_dependencies_file_path is not None:
             path = Path(check_path("conda_dependencies_file_path", conda_dependencies_file_path, '"conda.yml"'))
             self._folder, self._where = path.absolute().parent, path.name
-            data = load_yaml(path)
-            parse_conda(data, folder=self._folder, where=self._where)  # raises unless it is a mapping
+            data, self._lines = load_yaml(path)
+            parse_conda(data, folder=self._folder, where=self._where, lines=self._lines)  # raises unless a mapping
             self._data = data
         elif _underlying_structure is not None:
             self._data = _underlying_structure
@@ -130,6 +134,22 @@ class CondaDependencies:
         lines, name = self._pip_lines(), _package_name(pip_package)
         if any(_package_name(line) == name for line in lines if not line.startswith("-")):
             self._pip()[:] = [line for line in lines if line.startswith("-") or _package_name(line) != name]
+
+    def add_tensorflow_pip_package(self, core_type: str = "cpu", version: str | None = None) -> None:
+        """Adds TensorFlow from PyPI. One package serves "cpu" and "gpu", so `core_type` has no effect."""
+        self.add_pip_package(f"tensorflow=={version}" if version else "tensorflow")
+
+    def add_tensorflow_conda_package(self, core_type: str = "cpu", version: str | None = None) -> None:
+        """Adds TensorFlow as a conda package; `core_type` is v1's and has no effect."""
+        self.add_conda_package(f"tensorflow={version}" if version else "tensorflow")
+
+    def add_cntk_package(self, core_type: str = "cpu") -> NoReturn:
+        """Raises `ConfigError`: CNTK has no package for a Python that services run with."""
+        raise ConfigError(
+            "CNTK cannot be installed",
+            why="its last release is of 2019 and has no package for Python 3.11 or newer",
+            hint='convert the model to ONNX, and add_pip_package("onnxruntime")',
+        )
 
     def add_channel(self, channel: str) -> None:
         """Adds `channel` after those already there."""
@@ -246,7 +266,7 @@ class CondaDependencies:
 
     def to_spec(self) -> EnvironmentSpec:
         """The dependencies as the room `environments` installs them. Raises `ConfigError` naming what is wrong."""
-        return parse_conda(self._data, folder=self._folder, where=self._where)
+        return parse_conda(self._data, folder=self._folder, where=self._where, lines=self._lines)
 
     def _dependencies(self) -> list[Any]:
         if self._data.get("dependencies") is None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike, azure_method, check_path, check_workspace
-from mldeploy_jupyter.api.environments import json_data, registry, sections, sources
+from mldeploy_jupyter.api.azure_names import ENVIRONMENT, AzureNames
+from mldeploy_jupyter.api.environments import json_data, kernel_python, registry, sections, sources
 from mldeploy_jupyter.api.environments.conda_dependencies import CondaDependencies
 from mldeploy_jupyter.api.environments.sections import ContainerRegistry, EnvironmentFields
+from mldeploy_jupyter.core import migration
 from mldeploy_jupyter.core.environment.conda_file import read_conda_file
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError, UserErrorException
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 DEFINITION_FILE = "azureml_environment.json"
 
 
-class Environment(EnvironmentFields):
+class Environment(EnvironmentFields, AzureNames):
     """A named Python environment.
 
     `python` says which packages a service gets; without any it gets the scoring server and the kernel's Python
@@ -38,6 +40,8 @@ class Environment(EnvironmentFields):
     Raises `UserErrorException` for a name that is empty or starts with Microsoft or AzureML.
     """
 
+    _azure_owner, _azure_names = "environment", ENVIRONMENT
+
     def __init__(self, name: str) -> None:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,254}", name):
             raise UserErrorException(
@@ -45,11 +49,11 @@ class Environment(EnvironmentFields):
                 why="a name has letters, digits, '.', '_', '-', starts with a letter or digit, up to 255 characters",
                 hint="choose another name",
             )
-        if name.lower().startswith(("microsoft", "azureml")):
+        if registry.is_reserved(name):
             raise UserErrorException(
                 f"the name {name!r} is reserved",
-                why="names that start with Microsoft or AzureML are Azure's own",
-                hint="choose another name",
+                why="names that start with Microsoft or AzureML are those of Azure's curated environments",
+                hint="choose another name, and list the packages that the script imports",
             )
         super().__init__(name)
 
@@ -165,8 +169,14 @@ class Environment(EnvironmentFields):
     ) -> Environment:
         """A registered environment, the newest without `version` or `label`.
 
-        Raises `EnvironmentBuildError` when there is none, `UserErrorException` for both a version and a label.
+        A curated one of Azure's is the kernel's own after `migrate(python="kernel")`. Raises `EnvironmentBuildError`
+        when there is none, `UserErrorException` for both a version and a label.
         """
+        if migration.uses_kernel_python() and (curated := kernel_python.curated_name(name)):
+            environment = Environment(curated)
+            environment.python.user_managed_dependencies = True
+            environment.python.interpreter_path = kernel_python.say_curated(name)
+            return environment
         return Environment.from_dict(registry.find(check_workspace(workspace).find_folder(), name, version, label))
 
     @staticmethod
@@ -186,8 +196,9 @@ class Environment(EnvironmentFields):
 
     get_image_details = azure_method(
         "get_image_details",
-        "this version builds no images",
-        "make the environment here: environment.build_local(workspace)",
+        "Azure builds an image of each environment; here an image is made of models, script and environment together",
+        "make it with Model.package(workspace, models, inference_config), or the environment alone with "
+        "environment.build_local(workspace)",
     )
 
     def save_to_directory(self, path: str | Path, overwrite: bool = False) -> None:
@@ -258,6 +269,7 @@ class Environment(EnvironmentFields):
             spec = self.python.conda_dependencies.to_spec()
         else:
             spec = EnvironmentSpec()
+        spec = kernel_python.replace_old_python(spec, self.name)
         variables = {**spec.environment_variables, **sections.variables(self)}
         return replace(spec, name=self.name, version=self.version, environment_variables=variables)
 

@@ -50,7 +50,7 @@ DATABRICKS_KEYS = {
 
 TOP_KEYS = (
     *("name", "version", "environmentVariables", "python", "docker", "inferencingStackVersion"),
-    *("spark", "databricks", "r", "assetId"),
+    *("spark", "databricks", "r", "assetId", "autoRebuild"),
 )
 
 # The sections that are stored but not used.

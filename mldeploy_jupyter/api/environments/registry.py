@@ -27,6 +27,11 @@ def register(folder: WorkspaceFolder, definition: dict[str, Any]) -> dict[str, A
     return definition | {"version": store.add_environment(name, definition)}
 
 
+def is_reserved(name: Any) -> bool:
+    """Whether the name begins as those of Azure's curated environments, such as AzureML-sklearn-1.0."""
+    return isinstance(name, str) and name.lower().startswith(("microsoft", "azureml"))
+
+
 def find(
     folder: WorkspaceFolder | None, name: str, version: str | int | None = None, label: str | None = None
 ) -> dict[str, Any]:
@@ -55,6 +60,15 @@ def find(
         folder.open_store().get_environment(name, None if version is None else int(version)) if folder else None
     )
     if definition is None:
+        if is_reserved(name):
+            raise EnvironmentBuildError(
+                f"there is no environment {name!r}",
+                why="it is one of Azure's curated environments: images with packages, which are kept in Azure",
+                hint="leave the environment out, which takes this kernel's packages, call migrate(python='kernel'), "
+                "which does so in its place, or list what the script imports in a conda file: "
+                "Environment.from_conda_specification(name, file)",
+                code="EnvironmentNotFound",
+            )
         raise EnvironmentBuildError(
             f"there is no environment {name!r}" + (f" of version {version}" if version is not None else ""),
             why="the workspace has " + (", ".join(sorted(list_newest(folder))) or "no environments"),

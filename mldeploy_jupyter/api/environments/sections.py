@@ -53,7 +53,9 @@ class PythonSection(KnownNames):
     """Where the Python and its packages come from.
 
     With `user_managed_dependencies` the interpreter at `interpreter_path` is used unchanged ("python" is the
-    kernel's own). Otherwise the packages of `conda_dependencies_file`, or of `conda_dependencies`, are installed.
+    kernel's own). In an image with a base of its own it is the Python of that base, with the packages that it has, to
+    which the scoring server's are added. Otherwise the packages of `conda_dependencies_file`, or of
+    `conda_dependencies`, are installed.
     """
 
     user_managed_dependencies: bool = False

@@ -6,7 +6,7 @@ import os
 from builtins import list as List  # `Model.list` hides the name inside the class
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.api.arguments import (
     RunLike,
@@ -28,7 +28,6 @@ from mldeploy_jupyter.core.errors import (
     ModelInUse,
     ModelNotFoundException,
     StorageError,
-    TargetNotAvailable,
     UserErrorException,
     WebserviceException,
 )
@@ -39,6 +38,7 @@ from mldeploy_jupyter.core.text import printable_line
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mldeploy_jupyter.api.models.package import ModelPackage
     from mldeploy_jupyter.api.models.profile import ModelProfile
     from mldeploy_jupyter.api.webservices import InferenceConfig, Webservice
     from mldeploy_jupyter.api.webservices.deploy_arguments import Configuration
@@ -157,12 +157,13 @@ class Model:
     ) -> Model:
         """Registers a file or folder under the next version of `model_name`.
 
-        `model_path` may also be `runs:/<run id>/<path>`, `models:/<name>/<version>` or `models:/<name>/latest`. A
-        folder keeps its name and its hidden files; with `child_paths` (relative to the folder) only those are
-        registered. After an error or a kill there is no model. Raises `ConfigError` for an invalid name,
-        `UserErrorException` or `WebserviceException` for any other bad argument, `ModelFileNotFound` when the path does
-        not exist, `ModelNotFoundException` or `RunEnvironmentException` when there is no such model or run,
-        `StorageError` when files cannot be read or stored.
+        `model_path` may also be `runs:/<run id>/<path>`, `models:/<name>/<version>` or `models:/<name>/latest`. What
+        the workspace does not have is looked up in MLflow's registry, as are `models:/<name>@<alias>`,
+        `models:/<name>/<stage>` and `models:/<id>`. A folder keeps its name and its hidden files; with `child_paths`
+        (relative to the folder) only those are registered. After an error or a kill there is no model. Raises
+        `ConfigError` for an invalid name, `UserErrorException` or `WebserviceException` for any other bad argument,
+        `ModelFileNotFound` when the path does not exist, `ModelNotFoundException` or `RunEnvironmentException` when
+        there is no such model or run, `StorageError` when files cannot be read or stored.
         """
         check_workspace(workspace)
         record = make_record(
@@ -376,6 +377,7 @@ class Model:
     ) -> Webservice:
         """Begins to deploy models as the service `name` and returns it; `service.wait_for_deployment()` waits.
 
+        Without an `inference_config` the only model of MLflow among `models` is scored as `mlflow models serve` does.
         `show_output` prints the configuration first, as `print_configuration` does. Raises `UserErrorException`,
         `ConfigError` or `TargetNotAvailable` for arguments that cannot be deployed, `NameInUse` for an existing
         service without `overwrite`, `DeploymentInProgress` while another deployment of it runs.
@@ -413,12 +415,28 @@ class Model:
         generate_dockerfile: bool = False,
         image_name: str | None = None,
         image_label: str | None = None,
-    ) -> NoReturn:
-        """Not in this version: raises `TargetNotAvailable`."""
-        raise TargetNotAvailable(
-            "Model.package is not in this version",
-            why="it needs container images, which come with the Docker target",
-            hint="deploy on this machine: Model.deploy(ws, name, models, inference_config)",
+        *,
+        builder: str = "auto",
+    ) -> ModelPackage:
+        """Begins to make an image of models and a script, without a service; `wait_for_creation()` waits for it.
+
+        With `generate_dockerfile` it becomes a folder to build one from. The image gets the name `image_name` and the
+        tag `image_label`, and is pushed to the workspace's `image_registry` if it has one. `builder` is docker, oci
+        (which needs no engine), or auto: docker where an engine answers. The runs that the models are of get the
+        property `AzureML.DerivedImageName`.
+
+        Raises `UserErrorException` or `ConfigError` for arguments that cannot be used.
+        """
+        from mldeploy_jupyter.api.models.package import package
+
+        return package(
+            workspace,
+            models,
+            inference_config,
+            generate_dockerfile,
+            image_name,
+            image_label,
+            builder=builder,
         )
 
     @staticmethod

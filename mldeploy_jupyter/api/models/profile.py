@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_text, check_workspace
+from mldeploy_jupyter.api.azure_names import PROFILE, AzureNames
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import utc_now
 from mldeploy_jupyter.serving.system.procfs import read_sizes, read_stat
@@ -41,6 +42,27 @@ SAMPLE_SECONDS = 0.25  # between two looks at the processes
 
 GB = 10**9
 
+# v1's attributes -> their key in `get_details()`. None before the end, and where there were too few requests.
+_FIGURES = {
+    "average_latency_in_ms": "averageLatencyInMs",
+    "latency_percentile_50_in_ms": "latencyPercentile50InMs",
+    "latency_percentile_90_in_ms": "latencyPercentile90InMs",
+    "latency_percentile_95_in_ms": "latencyPercentile95InMs",
+    "latency_percentile_99_in_ms": "latencyPercentile99InMs",
+    "latency_percentile_999_in_ms": "latencyPercentile999InMs",
+    "max_utilized_cpu": "maxUtilizedCpu",
+    "max_utilized_memory": "maxUtilizedMemoryInGB",
+    "measured_queries_per_second": "measuredQueriesPerSecond",
+    "recommended_cpu": "recommendedCpu",
+    "recommended_memory": "recommendedMemoryInGB",
+    "requested_cpu": "requestedCpu",
+    "requested_memory_in_gb": "requestedMemoryInGB",
+    "requested_queries_per_second": "requestedQueriesPerSecond",
+    "success_queries": "successQueries",
+    "success_rate": "successRate",
+    "total_queries": "totalQueries",
+}
+
 
 @dataclass
 class Usage:
@@ -51,8 +73,10 @@ class Usage:
     peak_bytes: int = 0
 
 
-class ModelProfile:
+class ModelProfile(AzureNames):
     """A profile that is being measured, or was. `Model.profile` makes it."""
+
+    _azure_owner, _azure_names = "profile", PROFILE
 
     def __init__(
         self,
@@ -127,6 +151,18 @@ class ModelProfile:
         """The same as `get_details`."""
         return self.get_details()
 
+    @property
+    def error(self) -> str | None:
+        """Why it failed; None otherwise."""
+        return self.get_details().get("error")
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in _FIGURES:
+                return self.get_details().get(_FIGURES[name])
+            return super().__getattr__(name)
+
     def __repr__(self) -> str:
         return f"ModelProfile(name={self.name!r}, state={self.state!r})"
 
@@ -173,9 +209,14 @@ class ModelProfile:
         return make_details(ramp, before, usage)
 
     def _run(self, service: Webservice, **load: Any) -> LatencyResult:
-        from mldeploy_jupyter.api.webservices.latency import start_latency
+        from mldeploy_jupyter.api.webservices.latency import NoSample, start_latency
 
-        run = start_latency(service, payload=self._payload, save=False, seed=1, **load)
+        try:
+            run = start_latency(service, payload=self._payload, save=False, seed=1, **load)
+        except NoSample as error:
+            error.what = f"the profile {self.name} has nothing to send"
+            error.hint = f"pass what clients send: input_dataset=[{error.example!r}]"
+            raise
         while run.running:
             if self._stopped.wait(0.1):
                 run.stop()
@@ -319,7 +360,7 @@ def profile(
 ) -> ModelProfile:
     """The body of `Model.profile`, which documents it and names the errors; `deploy` is `Model.deploy`."""
     from mldeploy_jupyter.api.webservices import LocalWebservice
-    from mldeploy_jupyter.api.webservices.deploy_arguments import resolve_models, to_inference_data
+    from mldeploy_jupyter.api.webservices.deploy_arguments import default_inference, resolve_models, to_inference_data
 
     check_workspace(workspace)
     if not check_text("profile_name", profile_name):
@@ -332,10 +373,10 @@ def profile(
     payload = make_payload(input_dataset)
     if isinstance(models, Iterable) and not isinstance(models, (str, Path)):
         models = list(models)
-    resolve_models(workspace, models)
-    to_inference_data(inference_config)
+    references = resolve_models(workspace, models)
+    to_inference_data(inference_config or default_inference(workspace, references))
     settings = {"memory_gb_limit": memory_in_gb} if memory_in_gb is not None else {}
-    config = LocalWebservice.deploy_configuration(worker_count=1, **settings)
+    config = LocalWebservice.deploy_configuration(worker_count=1, auth_enabled=True, **settings)
 
     def deploy_as(name: str) -> Webservice:
         return deploy(workspace, name, models, inference_config, config)

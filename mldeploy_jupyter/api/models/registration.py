@@ -13,12 +13,17 @@ from mldeploy_jupyter.api.models.json_data import check_framework, dataset_detai
 from mldeploy_jupyter.api.models.library_scan import scan_libraries
 from mldeploy_jupyter.api.models.resource_configuration import ResourceConfiguration, check_resources
 from mldeploy_jupyter.core.artifacts.file_tree import list_files
-from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
+from mldeploy_jupyter.core.errors import ModelNotFoundException, WebserviceException
 from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.process_identity import user_name
 from mldeploy_jupyter.core.records import ModelRecord
+from mldeploy_jupyter.core.runs.mlflow_model import LOGGED_MODEL_ID, open_mlflow_model
+from mldeploy_jupyter.core.text import format_versions
 
-MODEL_URI = re.compile(r"models:/+([^/]+)/([^/]+)")
+MODEL_URI = re.compile(r"models:/+([^/]+)/(latest|\d+)")
+
+# In MLflow: name@alias, name/version, name/stage, or the id of a model that a run logged; a path may follow.
+MLFLOW_URI = re.compile(rf"models:/+({LOGGED_MODEL_ID.pattern}(?=/|$)|[^/@]+(?=@[^/@]|/.))")
 RUN_URI = re.compile(r"runs:/+([^/]+)/(.+)")
 
 # (workspace id, model id) of every model this process registered, oldest first: `%deploy` deploys the last one.
@@ -64,8 +69,10 @@ def register(workspace: WorkspaceLike, model_path: Any, record: ModelRecord, chi
     Raises what `Model.register` raises.
     """
     text = check_path("model_path", model_path, 'model_path="model.pkl"')
-    if match := MODEL_URI.fullmatch(text):
-        return _copy_model(workspace, match[1], match[2], record)
+    if (match := MODEL_URI.fullmatch(text)) and (copied := _copy_model(workspace, match[1], match[2], record)):
+        return copied
+    if match := MLFLOW_URI.match(text):
+        return _register_from_mlflow(workspace, text, match[1], record, child_paths)
     if match := RUN_URI.fullmatch(text):
         run = workspace.get_run(match[1])
         with run.local_copy(match[2]) as path:
@@ -95,25 +102,19 @@ def register_path(workspace: WorkspaceLike, path: Path, record: ModelRecord, chi
     return added
 
 
-def _copy_model(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord) -> ModelRecord:
-    """Registers a model under another name. Both share their blobs, so nothing is copied."""
-    if version != "latest" and not version.isdigit():
-        raise UserErrorException(
-            f"model_path is 'models:/{name}/{version}'",
-            why="after the name comes a version number or the word latest",
-            hint=f"models:/{name}/latest",
-        )
-    folder = workspace.folder
+def _copy_model(workspace: WorkspaceLike, name: str, version: str, record: ModelRecord) -> ModelRecord | None:
+    """Registers a model of the workspace under another name, or returns None when it has no such model.
+
+    Both share their blobs, so nothing is copied.
+    """
+    folder = workspace.find_folder()
+    if folder is None:
+        return None
     store = folder.open_store()
     with folder.open_artifacts().pause_sweep():
         source = store.get_model(name, None if version == "latest" else int(version))
         if source is None:
-            present = ", ".join(str(model.version) for model in store.list_models(name)[:10])
-            raise ModelNotFoundException(
-                f"there is no model {name}, version {version}",
-                why=f"it has version {present}" if present else f"workspace {workspace.name} has no model of that name",
-                hint="mldeploy model list",
-            )
+            return None
         print(f"Registering model {record.name}")
         added = store.add_model(
             replace(
@@ -130,6 +131,24 @@ def _copy_model(workspace: WorkspaceLike, name: str, version: str, record: Model
         )
     registered_here.append((folder.id, added.id))
     return added
+
+
+def _register_from_mlflow(
+    workspace: WorkspaceLike, uri: str, name: str, record: ModelRecord, child_paths: Any
+) -> ModelRecord:
+    """Registers a copy of what MLflow has under `uri`. An error names the versions of `name` in the workspace, too."""
+    try:
+        with open_mlflow_model(uri) as model:
+            record = replace(record, run_id=model.run_id, experiment_name=model.experiment_name)
+            return register_path(workspace, model.path, record, child_paths)
+    except ModelNotFoundException as error:
+        folder = workspace.find_folder()
+        present = [str(model.version) for model in folder.open_store().list_models(name)[:10]] if folder else []
+        here = f"{format_versions(present)} of it" if present else "no model of that name"
+        error.why = f"workspace {workspace.name} has {here}, and {error.why}"
+        if present:
+            error.hint = f"write models:/{name}/latest, or {error.hint}"
+        raise
 
 
 def _select_children(path: Path, child_paths: Any) -> list[str] | None:

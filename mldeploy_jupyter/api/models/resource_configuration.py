@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mldeploy_jupyter.core.configs import Violation, describe
 from mldeploy_jupyter.core.errors import WebserviceException
 
 
@@ -19,7 +18,7 @@ class ResourceConfiguration:
         self.memory_in_gb = memory_in_gb
         self.gpu = gpu
         found = [
-            Violation(name, repr(value), f"must be {words} above 0")
+            (name, repr(value), f"must be {words} above 0")
             for name, value, types, words in (
                 ("cpu", cpu, (int, float), "a number"),
                 ("memory_in_gb", memory_in_gb, (int, float), "a number"),
@@ -29,16 +28,28 @@ class ResourceConfiguration:
             if value is not None and (type(value) not in types or not 0 < value < float("inf"))
         ]
         if found:
+            from mldeploy_jupyter.core.configs import Violation, describe
+
             count = "a value" if len(found) == 1 else f"{len(found)} values"
             raise WebserviceException(
                 f"the resource configuration has {count} that cannot be used",
-                why="\n       ".join(describe(violation) for violation in found),
+                why="\n       ".join(describe(Violation(*wrong)) for wrong in found),
                 hint=f"correct {'it' if len(found) == 1 else 'them'}, or leave out what does not matter",
             )
 
     def serialize(self) -> dict[str, Any]:
         """The three values by name."""
         return {"cpu": self.cpu, "memory_in_gb": self.memory_in_gb, "gpu": self.gpu}
+
+    @classmethod
+    def deserialize(cls, payload_obj: dict[str, Any]) -> ResourceConfiguration:
+        """What `serialize` returned, or v1's payload. Raises `WebserviceException` as the class does."""
+        if not isinstance(payload_obj, dict):
+            raise WebserviceException(
+                f"payload_obj is {payload_obj!r:.80}", why="it must be a dict", hint="pass what serialize() returned"
+            )
+        memory = payload_obj.get("memory_in_gb", payload_obj.get("memoryInGB"))
+        return cls(payload_obj.get("cpu"), memory, payload_obj.get("gpu"))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ResourceConfiguration) and self.serialize() == other.serialize()

@@ -11,6 +11,7 @@ from mldeploy_jupyter.api.arguments import WorkspaceLike, check_text
 from mldeploy_jupyter.api.tag_filters import Filter, describe_filter, matches, parse_filter
 from mldeploy_jupyter.core.errors import ModelNotFoundException, UserErrorException, WebserviceException
 from mldeploy_jupyter.core.records import ModelRecord
+from mldeploy_jupyter.core.text import format_versions
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,12 @@ def find_record(
     if id:
         name, _, version = str(id).rpartition(":")
     number = _parse_version(version, id)
-    fitting = [record for record in list_records(workspace, name, wanted) if number in (None, record.version)]
+    if number is not None or wanted == ModelFilter():
+        folder = workspace.find_folder()
+        record = folder.open_store().get_model(str(name), number) if folder else None
+        fitting = [record] if record is not None and wanted.accepts(record) else []
+    else:
+        fitting = list_records(workspace, name, wanted)
     if not fitting:
         raise _not_found(workspace, name, number, wanted)
     return max(fitting, key=lambda record: record.version)
@@ -103,7 +109,7 @@ def _not_found(
     if store is None:
         present = f"there is no workspace in {workspace.start} or above it yet"
     elif versions := [str(record.version) for record in store.list_models(name)[:10]]:
-        present = f"model {name} has version {', '.join(versions)}"
+        present = f"model {name} has {format_versions(versions)}"
     else:
         names = sorted({record.name for record in store.list_models(latest=True)})
         present = f"workspace {workspace.name} has no models"

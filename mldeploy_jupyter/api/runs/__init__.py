@@ -1,8 +1,10 @@
-"""`Run`: a training run whose files can be registered, kept in a folder of the workspace or in MLflow.
+"""`Run`: a training run whose files can be registered, kept in a folder of the workspace or in MLflow. `Experiment`:
+the runs that have its name.
 
-Imports only `api.models`, `api.arguments` and the rooms below `api`.
+Imports only `api.models`, `api.arguments`, `api.tag_filters` and the rooms below `api`.
 """
 
+from mldeploy_jupyter.api.runs.experiment import Experiment
 from mldeploy_jupyter.api.runs.run import Run
 
-__all__ = ["Run"]
+__all__ = ["Experiment", "Run"]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mldeploy_jupyter.api.runs.backend import RunBackend
+from mldeploy_jupyter.api.arguments import check_json_dict
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException
+from mldeploy_jupyter.core.runs.backend import RunBackend
 
 
 def check_file_name(name: Any) -> str:
@@ -55,6 +59,52 @@ def upload(backend: RunBackend, name: str, path_or_stream: Any) -> None:
             hint="save it first, then upload it",
         )
     backend.upload_file(name, path)
+
+
+def log_picture(backend: RunBackend, name: str, path: Any = None, plot: Any = None) -> None:
+    """Uploads the picture `path`, or `plot` drawn as PNG, under `name` with its ending, and a number if that is taken.
+
+    Raises `UserErrorException` when neither or both are given, or `plot` has no `savefig`.
+    """
+    name = check_file_name(name)
+    if (path is None) == (plot is None):
+        raise UserErrorException(
+            f"the picture {name!r} has {'no content' if path is None else 'two contents'}",
+            why="it is a file or a plot",
+            hint="pass either path= or plot=",
+        )
+    if path is not None:
+        suffix = PurePosixPath(str(path)).suffix
+        upload(backend, _free_name(backend, name, suffix), path)
+        return
+    if not hasattr(plot, "savefig"):
+        raise UserErrorException(
+            f"the plot {name!r} is {plot!r}",
+            why="it must be matplotlib's pyplot or a figure of it",
+            hint="pass plot=plt, or save the picture and pass path=",
+        )
+    with tempfile.TemporaryDirectory(prefix="mldeploy-run-") as folder:
+        picture = Path(folder) / "plot.png"
+        plot.savefig(picture, bbox_inches="tight")
+        backend.upload_file(_free_name(backend, name, ".png"), picture)
+
+
+def log_json(backend: RunBackend, name: str, value: Any) -> None:
+    """Uploads a dict, or JSON text, as `name.json`. Raises `WebserviceException` for anything else."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    data = json.dumps(check_json_dict(name, value if value is not None else "no JSON"))
+    upload(backend, _free_name(backend, check_file_name(name), ".json"), io.BytesIO(data.encode()))
+
+
+def _free_name(backend: RunBackend, name: str, suffix: str) -> str:
+    """`name` with `suffix`, and a number before it when the run has such a file."""
+    stem, taken = name.removesuffix(suffix), set(backend.list_files())
+    numbered = (f"{stem}_{number}{suffix}" for number in count(1))
+    return next(candidate for candidate in chain([f"{stem}{suffix}"], numbered) if candidate not in taken)
 
 
 def walk_folder(folder: str | Path) -> Iterator[tuple[Path, str]]:

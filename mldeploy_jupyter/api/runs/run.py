@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,37 +12,49 @@ from typing import Any
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_json_dict, check_path, check_workspace
 from mldeploy_jupyter.api.models import Model, ResourceConfiguration
 from mldeploy_jupyter.api.models.registration import make_record, register_path
-from mldeploy_jupyter.api.runs.backend import RunBackend
-from mldeploy_jupyter.api.runs.files import check_file_name, copy_file, upload, walk_folder
-from mldeploy_jupyter.api.runs.folder_run import FolderRun, check_run_id
-from mldeploy_jupyter.api.runs.mlflow_run import active_mlflow_run_id, open_mlflow
+from mldeploy_jupyter.api.runs.files import check_file_name, copy_file, log_json, log_picture, upload, walk_folder
+from mldeploy_jupyter.api.runs.relations import RunRelations, begin_run
 from mldeploy_jupyter.core.errors import ModelPathNotFoundException, RunEnvironmentException, UserErrorException
+from mldeploy_jupyter.core.runs import open_run
+from mldeploy_jupyter.core.runs.folder_run import check_run_id
+from mldeploy_jupyter.core.runs.mlflow_run import active_mlflow_run_id
 
 _offline_run: Run | None = None  # the run of this process, from its first `Run.get_context()` until it ends
 
 
-class Run:
+class Run(RunRelations):
     """The run `id`: a folder `runs/<id>/` of the workspace, or else a run in MLflow's tracking store.
 
-    `run_id` is v1's name for `id`. `Run.get_context()` is the run of this process. Raises `RunEnvironmentException`
-    when there is no such run or MLflow cannot be reached, `UserErrorException` for an invalid id.
+    v1 names the experiment in place of the workspace, and `run_id` in place of `id`. `Run.get_context()` is the run of
+    this process. Raises `RunEnvironmentException` when there is no such run or MLflow cannot be reached,
+    `UserErrorException` for an invalid id.
     """
 
-    def __init__(self, workspace: WorkspaceLike, id: str | None = None, *, run_id: str | None = None) -> None:
-        self.workspace = check_workspace(workspace)
+    def __init__(
+        self,
+        workspace: WorkspaceLike | Any = None,
+        id: str | None = None,
+        *,
+        run_id: str | None = None,
+        experiment: Any = None,
+        outputs: Any = None,
+    ) -> None:
+        given = workspace if experiment is None else experiment
+        workspace = check_workspace(getattr(given, "workspace", given))
+        self.workspace = workspace
         if id is not None and run_id is not None and id != run_id:
             raise UserErrorException("id and run_id are both given", why="they mean the same", hint="Run(ws, id)")
         self.id = id = check_run_id(run_id if id is None else id)
         folder = workspace.find_folder()
         path = folder.runs / id if folder else None
-        backend = FolderRun(path) if path is not None and path.is_dir() else open_mlflow(id)
+        backend = open_run(path, id)
         if backend is None:
             raise RunEnvironmentException(
                 f"there is no run {id}",
                 why=f"looked in {path or 'no workspace yet'} and MLflow's tracking store",
                 hint="Run.get_context() begins a run; set MLFLOW_TRACKING_URI to find those of MLflow",
             )
-        self._backend: RunBackend = backend
+        self._backend = backend
 
     @classmethod
     def get_context(cls, allow_offline: bool = True, workspace: WorkspaceLike | None = None) -> Run:
@@ -63,12 +73,7 @@ class Run:
                 "there is no active run", why="mlflow.start_run() was not called", hint="allow_offline=True begins one"
             )
         if _offline_run is None or _offline_run.workspace != workspace:
-            run = cls.__new__(cls)
-            run.workspace = workspace
-            run.id = f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-            run._backend = backend = FolderRun(workspace.folder.runs / run.id)  # noqa: SLF001  a second constructor
-            backend.begin()
-            _offline_run = run
+            _offline_run = cls(workspace, begin_run(workspace))
         return _offline_run
 
     @staticmethod
@@ -78,7 +83,7 @@ class Run:
 
     @property
     def experiment_name(self) -> str | None:
-        """The name of MLflow's experiment; None for a run in the workspace."""
+        """The name of the run's experiment; None for a run in the workspace that was begun without one."""
         return self._backend.experiment_name
 
     @property
@@ -189,6 +194,20 @@ class Run:
         columns = {key: [*item] if isinstance(item, (list, tuple)) else [item] for key, item in value.items()}
         for row in zip(*columns.values(), strict=False):
             self.log_row(name, **dict(zip(columns, row, strict=True)))
+
+    def log_image(self, name: str, path: Any = None, plot: Any = None, description: str = "") -> None:
+        """Keeps a picture as a file of the run: the file `path`, or `plot`, matplotlib's pyplot or a figure.
+
+        The file's name is `name` with its ending. `description` is v1's and has no effect. Raises `UserErrorException`
+        when neither or both are given.
+        """
+        log_picture(self._backend, name, path, plot)
+
+    def log_confusion_matrix(self, name: str, value: Any, description: str = "") -> None:
+        """Keeps a dict, or JSON text, as the file `name.json` of the run. Raises `WebserviceException` for others."""
+        log_json(self._backend, name, value)
+
+    log_accuracy_table = log_predictions = log_residuals = log_confusion_matrix
 
     def get_metrics(
         self, name: str | None = None, recursive: bool = False, run_type: Any = None, populate: bool = False

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
 from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
-    check_target,
+    choose_config,
     make_request,
-    to_deploy_config,
 )
-from mldeploy_jupyter.api.webservices.deployments import deploy
+from mldeploy_jupyter.api.webservices.deployments import deploy, deploy_image
+from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 from mldeploy_jupyter.core.name_rules import check_model_name
 from mldeploy_jupyter.core.records import DeploymentRecord
@@ -33,6 +33,13 @@ class OlderDeployMethods:
     def from_deployment(cls, workspace: WorkspaceLike, record: DeploymentRecord, wait: bool = False) -> Self:
         """The service of a deployment that was begun; `wait` waits for it. Defined by `Webservice`."""
         raise NotImplementedError
+
+    @staticmethod
+    def check_for_existing_webservice(
+        workspace: WorkspaceLike, name: str, overwrite: bool = False, request_func: Any = None, check_func: Any = None
+    ) -> None:
+        """Raises `NameInUse` for a name that a service has, unless `overwrite`. The others are v1's."""
+        deployment.check_can_start(check_workspace(workspace).folder, name, "local", overwrite=overwrite)
 
     @classmethod
     def deploy(
@@ -54,17 +61,16 @@ class OlderDeployMethods:
                 f"model_paths is {model_paths!r}", why="it must be a list of paths", hint='such as ["model.pkl"]'
             )
         paths = [check_path("a path of model_paths", path, "'model.pkl'") for path in model_paths]
-        check_target(deployment_target)
         # Whatever `deploy` would refuse must be refused before a model version is made.
-        config = to_deploy_config(deployment_config)
-        make_request(check_workspace(workspace), name, [], image_config, config)
-        deployment.check_can_start(workspace.folder, name, config.compute_type, overwrite=overwrite)
+        config, _ = choose_config(deployment_config, deployment_target)
+        request = make_request(check_workspace(workspace), name, [], image_config, config)
+        deployment.check_can_start(workspace.folder, name, request.target, overwrite=overwrite)
         for path in paths:
             check_model_name(Path(path).name[:30])
             if not path.startswith(("models:", "runs:")):
                 find_source(path)
         models = [workspace.register_model(path, Path(path).name[:30]) for path in paths]
-        record = deploy(workspace, name, models, image_config, deployment_config, overwrite=overwrite)
+        record = deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
         return cls.from_deployment(workspace, record)
 
     @classmethod
@@ -93,21 +99,34 @@ class OlderDeployMethods:
         wait: bool = False,
     ) -> Self:
         """As `Model.deploy` with a local configuration and `overwrite=True`."""
-        record = deploy(workspace, name, models, image_config, deployment_config, overwrite=True)
+        record = deploy(workspace, name, models, image_config, deployment_config or DeployConfig(), overwrite=True)
         return cls.from_deployment(workspace, record, wait)
 
-    @staticmethod
-    def deploy_from_image(*args: Any, **kwargs: Any) -> NoReturn:
-        """Raises `UserErrorException`: there are no v1 images here."""
-        raise images_error("deploy_from_image")
+    @classmethod
+    def deploy_from_image(
+        cls,
+        workspace: WorkspaceLike,
+        name: str,
+        image: Any,
+        deployment_config: Configuration | None = None,
+        deployment_target: Any = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Deploys an image as it is, in a container: one that `Model.package`, another service or machine made.
+
+        `image` is its name, a `ModelPackage`, or what has a `location`. Raises `UserErrorException` for anything else,
+        and as `Model.deploy` does. An image that this package did not make is refused by the deployment.
+        """
+        record = deploy_image(check_workspace(workspace), name, image, deployment_config, deployment_target, overwrite)
+        return cls.from_deployment(workspace, record)
 
 
 def images_error(call: str) -> UserErrorException:
     """The error for a call with one of v1's images."""
     return UserErrorException(
         f"{call} with an image is not supported",
-        why="v1 had deprecated its images; a service is made from models and an InferenceConfig",
-        hint="pass inference_config=InferenceConfig(entry_script=...) to Model.deploy or update",
+        why="a service is updated from models and an InferenceConfig",
+        hint="call Webservice.deploy_from_image(ws, name, image, overwrite=True), or pass inference_config=",
     )
 
 

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike
+from mldeploy_jupyter.api.webservices import migrated
 from mldeploy_jupyter.api.webservices.deploy_configuration import WebserviceDeploymentConfiguration, from_data
+from mldeploy_jupyter.core import migration
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import TargetNotAvailable, UserErrorException
 from mldeploy_jupyter.core.name_rules import check_service_name
 from mldeploy_jupyter.core.records import DeploymentRequest, ModelRecord
 from mldeploy_jupyter.core.script.notebook_cells import script_digest
+from mldeploy_jupyter.core.text import format_versions
+from mldeploy_jupyter.deployment.source.mlflow_models import find_script
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
@@ -42,10 +46,12 @@ def make_request(
     """
     check_service_name(name)
     config.validate()
-    references, inference = resolve_models(workspace, models), to_inference_data(inference_config)
+    target = deployment.choose_target(workspace.find_folder(), name, config)
+    references = resolve_models(workspace, models)
+    inference = to_inference_data(inference_config or default_inference(workspace, references))
     return DeploymentRequest(
         name,
-        config.target,
+        target,
         models=references,
         inference_config=inference,
         deploy_config=config.to_dict(),
@@ -87,13 +93,28 @@ def print_configuration(
 
 
 def check_target(deployment_target: Any) -> None:
-    """Raises `TargetNotAvailable` for v1's `deployment_target`, a cluster."""
-    if deployment_target is not None:
+    """Raises `TargetNotAvailable` for v1's `deployment_target`, a cluster, unless this machine stands in for it."""
+    if deployment_target is not None and not migration.is_local():
         raise TargetNotAvailable(
             "deployment_target is not in this version",
             why="clusters come with the Kubernetes target",
-            hint="leave it out and pass LocalWebservice.deploy_configuration()",
+            hint="call migrate(local=True) to deploy to this machine instead, or leave it out and pass "
+            "LocalWebservice.deploy_configuration()",
         )
+
+
+def choose_config(
+    given: Configuration | None, deployment_target: Any = None
+) -> tuple[DeployConfig, Callable[..., str]]:
+    """The configuration of a first deployment or an overwrite, and what tells a user about it.
+
+    That takes the service's name and returns a line, or "". Raises as `check_target` and `to_deploy_config` do, and
+    `ConfigError` for settings of ACI or AKS that break a rule.
+    """
+    check_target(deployment_target)
+    config = to_deploy_config(given) if given is not None else None
+    used = migrated.with_v1_defaults(config, deployment_target)
+    return used, lambda name: migrated.describe(name, config, used)
 
 
 def to_deploy_config(given: Configuration | None) -> DeployConfig:
@@ -110,13 +131,29 @@ def to_deploy_config(given: Configuration | None) -> DeployConfig:
     return config
 
 
+def default_inference(workspace: WorkspaceLike, references: list[str]) -> InferenceConfig | None:
+    """The inference config of a deployment without one: that of MLflow's model among the models, or None."""
+    from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
+
+    script = mlflow_script(workspace, references)
+    return InferenceConfig(entry_script=script) if script is not None else None
+
+
+def mlflow_script(workspace: WorkspaceLike, references: list[str]) -> Path | None:
+    """The entry script for the model of MLflow among what `resolve_models` returned; None without exactly one."""
+    folder = workspace.find_folder()
+    store = folder.open_store() if folder else None
+    found = [(_find_model(store, text) if store else None) or Path(text) for text in references]
+    return find_script(found)
+
+
 def to_inference_data(config: InferenceConfig | None) -> dict[str, Any]:
     """The inference config as data. Raises `UserErrorException` without one, `ConfigError` when it is wrong."""
     if config is None:
         raise UserErrorException(
             "an inference_config is needed",
-            why="it names the entry script, which has the service's init() and run()",
-            hint='pass inference_config=InferenceConfig(entry_script="score.py")',
+            why="it names the entry script; v1's deployment without code is here for models of MLflow only",
+            hint='write score.py, whose run(data) calls the model, and pass InferenceConfig(entry_script="score.py")',
         )
     if not hasattr(config, "to_data"):
         raise UserErrorException(
@@ -125,6 +162,17 @@ def to_inference_data(config: InferenceConfig | None) -> dict[str, Any]:
             hint='make it with InferenceConfig(entry_script="score.py")',
         )
     return config.to_data()
+
+
+def image_secrets(config: InferenceConfig | None) -> dict[str, str]:
+    """The password of the base image's registry, which `to_inference_data` leaves out."""
+    from mldeploy_jupyter.deployment.images.image import REGISTRY_PASSWORD
+
+    registry = getattr(config, "base_image_registry", None)
+    docker = getattr(getattr(config, "environment", None), "docker", None)
+    found = [getattr(one, "password", None) for one in (registry, getattr(docker, "base_image_registry", None))]
+    password = next(filter(None, found), None)
+    return {REGISTRY_PASSWORD: password} if password else {}
 
 
 def resolve_models(workspace: WorkspaceLike, models: Models) -> list[str]:
@@ -180,7 +228,7 @@ def _resolve_name(workspace: WorkspaceLike, text: str | Path) -> str:
     why = f"no model of that name or id is registered in {workspace.name}, and there is no file {path}"
     hint = f"did you mean {near[0]}?" if near else "see what there is with `mldeploy model list`"
     if versions:
-        why = f"{name} has version{'s' if len(versions) > 1 else ''} {', '.join(reversed(versions))}"
+        why = f"{name} has {format_versions(versions)}"
         hint = f"name one of them, or {name} for the newest"
     raise UserErrorException(f"there is no model {str(text)!r}", why=why, hint=hint, code="ModelNotFound")
 

@@ -6,18 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from mldeploy_jupyter.api.arguments import unknown_name
+from mldeploy_jupyter.api.azure_names import CONFIGURATION, AzureNames
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig, docstring_of, make_config, signature_of
 from mldeploy_jupyter.core.errors import ConfigError
 
 Configuration = TypeVar("Configuration", bound="WebserviceDeploymentConfiguration")
 
 
-class WebserviceDeploymentConfiguration:
+class WebserviceDeploymentConfiguration(AzureNames):
     """Settings for one target, made by the `deploy_configuration` of a webservice class.
 
     Every setting is an attribute that can be changed; it is None when it was not passed. `config` is the plain data.
     """
 
+    _azure_owner, _azure_names = "deployment_config", CONFIGURATION
     compute_type: ClassVar[str] = ""
 
     def __init__(self, config: DeployConfig) -> None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_workspace
-from mldeploy_jupyter.api.webservices import details, metadata
+from mldeploy_jupyter.api.webservices import details, metadata, migrated
 from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
     Models,
-    check_target,
+    choose_config,
     digest_script,
+    image_secrets,
     make_request,
     print_configuration,
     resolve_models,
     to_deploy_config,
     to_inference_data,
 )
+from mldeploy_jupyter.core import migration
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceException
+from mldeploy_jupyter.core.name_rules import check_service_name
 from mldeploy_jupyter.core.records import DeploymentRecord, DeploymentRequest, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.deployment import LaunchSpec
 
@@ -59,29 +62,76 @@ def deploy(
     show_output: bool = False,
     *,
     clients: dict[str, Any] | None = None,
+    on_recorded: Callable[[DeploymentRecord], object] = lambda record: None,
 ) -> DeploymentRecord:
     """The body of `Model.deploy`, which documents it and names the errors.
 
-    `clients` are client objects for the target; with any the deployment runs in this process.
+    `clients` are client objects for the target; with any the deployment runs in this process. `on_recorded` is called
+    before anything is started for the deployment, as for one who shows it.
     """
     check_workspace(workspace)
-    check_target(deployment_target)
+    config, describe = choose_config(deployment_config, deployment_target)
     if isinstance(models, Iterable) and not isinstance(models, (str, Path)):
         models = list(models)  # read twice
     if show_output:
-        print_configuration(models, inference_config, deployment_config)
-    config = to_deploy_config(deployment_config)
+        print_configuration(models, inference_config, config)
     request = make_request(workspace, name, models, inference_config, config)
     spec = LaunchSpec(
         name,
         config.compute_type,
         lambda service, revision: request,
-        secrets=config.secrets(),
+        secrets={**config.secrets(), **image_secrets(inference_config)},
         clients=clients or {},
+        on_recorded=on_recorded,
         overwrite=overwrite,
         describe=metadata.replace_with(metadata.check(config.passed)),
+        target=request.target,
     )
-    return _start(workspace.folder, spec)
+    return _start_and_say(workspace.folder, spec, describe(name))
+
+
+def deploy_image(
+    workspace: WorkspaceLike,
+    name: str,
+    image: Any,
+    deployment_config: Configuration | None = None,
+    deployment_target: Any = None,
+    overwrite: bool = False,
+) -> DeploymentRecord:
+    """The body of `Webservice.deploy_from_image`, which documents it and names the errors."""
+    config, describe = choose_config(deployment_config, deployment_target)
+    reference = image if isinstance(image, str) else getattr(image, "location", None)
+    if not isinstance(reference, str) or not reference or reference.startswith("oci:"):
+        raise UserErrorException(
+            f"{reference or image!r} cannot be deployed as an image",
+            why="an image is named as for `docker pull`, or is a package that was made",
+            hint="load it first: mldeploy image export ID -f image.tar && docker load -i image.tar"
+            if isinstance(reference, str) and reference
+            else "pass its name, or what Model.package(...) returned once it is made",
+        )
+    if config.passed.get("engine") in (None, "auto"):
+        config = config.with_settings(engine="docker") if config.compute_type == "Local" else config
+    check_service_name(name)
+    config.validate()
+    if config.target == "local":
+        raise UserErrorException(
+            f"an image cannot be deployed with the engine {config.passed['engine']}",
+            why="only a container runs an image",
+            hint="leave engine out, or pass engine='docker'",
+        )
+    request = DeploymentRequest(
+        name, config.target, deploy_config=config.to_dict(), image=reference, kernel_python=sys.executable
+    )
+    spec = LaunchSpec(
+        name,
+        config.compute_type,
+        lambda service, revision: request,
+        secrets=config.secrets(),
+        overwrite=overwrite,
+        describe=metadata.replace_with(metadata.check(config.passed)),
+        target=request.target,
+    )
+    return _start_and_say(workspace.folder, spec, describe(name))
 
 
 def update(
@@ -139,10 +189,12 @@ def begin_update(
             keep_source=0 if reads_source else revision.number,
             script_digest=digest_script(inference or revision.inference_config) if reads_source else "",
             replay=changes.replay,
+            reload=changes.reload and models is None and not inference,
         )
 
     folder = workspace.folder
     service, revision = _find_live(folder, name)
+    deployment.refuse_other_engine(service, {**(given.passed if given else {}), **changes.settings})
     request = build(service, revision)  # raises before anything is begun
     described = {**metadata.check(given.passed if given else {}), **changes.metadata}
     if service is not None:
@@ -152,11 +204,17 @@ def begin_update(
         name,
         config.compute_type,
         build,
-        secrets={**config.secrets(), **(given.secrets() if given else {})},
-        detached=_needs_runner(request, detached),
+        secrets={
+            **config.secrets(),
+            **(given.secrets() if given else {}),
+            **image_secrets(changes.inference_config),
+        },
+        detached=_needs_runner(request, detached, revision),
         describe=metadata.merge(described),
+        target=request.target,
     )
-    return _start(folder, spec)
+    named = {**(given.passed if given else {}), **changes.settings}
+    return _start_and_say(folder, spec, migrated.describe_kept(name, config, named))
 
 
 def begin_rollback(
@@ -190,6 +248,7 @@ def begin_rollback(
         build,
         secrets=config.secrets(),
         detached=_needs_runner(request, detached),
+        target=request.target,
     )
     return _start(folder, spec)
 
@@ -227,6 +286,7 @@ def begin_retry(folder: WorkspaceFolder, deployment_id: str, *, detached: bool =
         config.compute_type,
         build,
         detached=request.operation == "deploy" or _needs_runner(request, detached),
+        target=request.target,
     )
     return _start(folder, spec)
 
@@ -240,9 +300,35 @@ def needs_process(detached: bool | None, wait: bool) -> bool:
     return not (wait or hasattr(sys, "ps1")) if detached is None else detached
 
 
-def _needs_runner(request: DeploymentRequest, detached: bool) -> bool:
-    # The supervisor of a local service finishes an update that was handed to it, so a thread is enough here.
-    return detached or request.target != "local"
+def _needs_runner(request: DeploymentRequest, detached: bool, live: RevisionRecord | None = None) -> bool:
+    # The supervisor of a local service finishes an update that was handed to it, so a thread is enough here. It is for
+    # an update that changes a container's code, too: nothing in it takes long, and a runner would import for a second.
+    return detached or not (request.target == "local" or _changes_only_code(request, live))
+
+
+def _changes_only_code(request: DeploymentRequest, live: RevisionRecord | None) -> bool:
+    """Whether an update in containers makes no layer of an image but the last one, with the code."""
+    if live is None or request.target != "docker" or request.models != live.models:
+        return False
+    if request.reload:
+        return True
+    before, after = live.inference_config, request.inference_config
+    docker = (after.get("environment_definition") or {}).get("docker") or {}
+    # Without an environment, one is made of what the script imports. The content of files of a build is not known here.
+    if not after.get("environment") or after.get("extra_docker_file_steps") or docker.get("buildContext"):
+        return False
+    names = (before.keys() | after.keys()) - {"entry_script", "entry_path", "source_directory", "description"}
+    return all(before.get(name) == after.get(name) for name in names)
+
+
+def _start_and_say(folder: WorkspaceFolder, spec: LaunchSpec, note: str) -> DeploymentRecord:
+    """Starts a deployment and tells the note about it, unless it is "": a notebook as output, a command beside it."""
+    record = _start(folder, spec)
+    if note and migration.current() is not None:
+        print(note)
+    elif note:
+        details.print_note(note)
+    return record
 
 
 def _start(folder: WorkspaceFolder, spec: LaunchSpec) -> DeploymentRecord:
@@ -292,13 +378,13 @@ def _merge_config(
     """The revision's settings, changed by a configuration and by single settings. Raises `ConfigError`."""
     base = DeployConfig.from_dict(revision.deploy_config).without_metadata() if revision else DeployConfig()
     if given is not None:
-        if given.compute_type != base.compute_type:
+        if given.compute_type not in (base.compute_type, base.in_place_of):
             raise UserErrorException(
                 "an update cannot move a service to another target",
                 why=f"it runs on {base.compute_type}, the configuration is for {given.compute_type}",
                 hint="deploy it there under a name of its own with Model.deploy",
             )
-        base = base.with_settings(**given.without_metadata().passed)
-    merged = base.with_settings(**settings)
+        base = migrated.replace_settings(base, given.without_metadata())
+    merged = migrated.change_settings(base, settings)
     merged.validate()
     return merged

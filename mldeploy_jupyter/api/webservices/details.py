@@ -88,6 +88,7 @@ def serialize(
         "updatedTime": record.updated_time,
         "error": find_error(record, status),
         "computeType": record.compute_type,
+        **({"engine": "docker"} if record.target == "docker" else {}),
         "workspaceName": workspace,
         "authEnabled": record.auth_enabled,
         "tokenAuthEnabled": passed.get("token_auth_enabled") is True,
@@ -98,6 +99,11 @@ def serialize(
         "revision": record.revision,
         "models": live.models if live else [],
         "bundleDigest": live.bundle_digest if live else None,
+        **(
+            {"image": live.image, "imageId": live.image_id, "imageDigest": live.image_digest or None}
+            if live and live.image_id
+            else {}
+        ),
         "environment": _environment(live) if live else None,
         "settings": _settings(live) if live else None,
         "deploymentId": record.deployment_id,
@@ -112,7 +118,7 @@ def _environment(live: RevisionRecord) -> dict[str, Any]:
 def _settings(live: RevisionRecord) -> dict[str, Any]:
     """The target's settings with their defaults, without secrets and without what has a key of its own."""
     config = DeployConfig.from_dict(live.deploy_config)
-    omitted = {*METADATA, "environment_variables", "port", "auth_enabled", "token_auth_enabled"}
+    omitted = {*METADATA, "environment_variables", "sample_headers", "port", "auth_enabled", "token_auth_enabled"}
     omitted |= {field.name for field in config.spec.fields if field.secret}
     return {name: value for name, value in config.resolve().items() if name not in omitted}
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.api.arguments import KnownNames
+from mldeploy_jupyter.api.azure_names import INFERENCE_CONFIG, AzureNames
 from mldeploy_jupyter.api.environments import sections
 from mldeploy_jupyter.api.environments.environment import Environment
+from mldeploy_jupyter.api.environments.kernel_python import replace_old_python
 from mldeploy_jupyter.api.environments.sections import ContainerRegistry
 from mldeploy_jupyter.core.environment.conda_file import read_conda_file
 from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
@@ -46,7 +48,7 @@ class InferenceConfigError(ConfigError):
         self.problems = problems
 
 
-class InferenceConfig(KnownNames):
+class InferenceConfig(KnownNames, AzureNames):
     """What a service runs.
 
     `entry_script` is relative to `source_directory` and must be inside it; without one, it is relative to the current
@@ -63,6 +65,7 @@ class InferenceConfig(KnownNames):
     wrong.
     """
 
+    _azure_owner, _azure_names = "inference_config", INFERENCE_CONFIG
     _names = frozenset({*SETTINGS, "base_image_registry", "environment"})
 
     def __init__(
@@ -183,7 +186,7 @@ class InferenceConfig(KnownNames):
         if self.environment is not None:
             return self.environment.to_spec(self._folder)
         if self.conda_file is not None:
-            return read_conda_file(str(self._absolute(self.conda_file)))
+            return replace_old_python(read_conda_file(str(self._absolute(self.conda_file))), self.conda_file)
         if self.requirements_file is not None:
             return read_requirements_file(str(self._absolute(self.requirements_file)))
         return None
@@ -315,7 +318,7 @@ class InferenceConfig(KnownNames):
             try:
                 spec = self._spec()
                 if spec is not None:
-                    refuse_below_floor(spec.python, where=self.conda_file or "")
+                    refuse_below_floor(spec.python, where=spec.places.get("python") or self.conda_file or "")
             except MldeployError as error:
                 errors.append(error)
         return problems

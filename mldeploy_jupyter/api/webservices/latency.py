@@ -8,22 +8,25 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike, check_text, check_workspace
+from mldeploy_jupyter.api.webservices.latency_arguments import FUNCTION, bind, takes
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
-from mldeploy_jupyter.core.scoring_body import find_example
+from mldeploy_jupyter.core.scoring_body import find_example, request_schema
 from mldeploy_jupyter.latency import payloads
-from mldeploy_jupyter.latency.measuring import Ending, Endpoint, Measurement, OnEvent, start_measurement
+from mldeploy_jupyter.latency.measuring import DEPLOYMENT, Ending, Endpoint, Measurement, OnEvent, start_measurement
 from mldeploy_jupyter.latency.payloads import Payload
-from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService, check_plan
+from mldeploy_jupyter.latency.plan import MOST_SECONDS, LatencyPlan, PlannedService, check_plan, choose_duration
 from mldeploy_jupyter.latency.recording import read_samples
 from mldeploy_jupyter.latency.result import LatencyResult
-from mldeploy_jupyter.latency.saved import SavedRun, create_run, finish_run, prune_runs
+from mldeploy_jupyter.latency.saved import SavedRun, change_plan, create_run, finish_run, prune_runs
 from mldeploy_jupyter.latency.text import describe_progress
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ POLL_SECONDS = 0.25  # between two looks at a run that is shown
 JSON = "application/json"
 
 LINES_SUFFIXES = (".jsonl", ".ndjson")
+
+DEPLOYMENTS = 20  # of each service, at most, that a run names
 
 FUNCTION_CALLS = 1000  # of a payload function, at most
 
@@ -64,6 +69,34 @@ class Target:
     planned: PlannedService
     find: Callable[[], Endpoint]
     read_document: Callable[[], dict[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that can begin: plan, bodies, how the services are found, and the workspace that keeps it with `keep`."""
+
+    plan: LatencyPlan
+    bodies: list[Payload]
+    find: list[Callable[[], Endpoint]] = field(repr=False)
+    workspace: WorkspaceLike | None = None
+    keep: bool = True
+
+
+class NoSample(UserErrorException):
+    """The service has no sample, and no payload was given. Front ends name their own way to give one.
+
+    `example` is a made-up body of the form that the service takes.
+    """
+
+    def __init__(self, what: str, document: dict[str, Any] | None) -> None:
+        self.example = _make_example(document)
+        super().__init__(
+            what,
+            why="its script declares no sample, as @input_schema would"
+            if document
+            else "it does not describe its input",
+            hint=f'pass payload={self.example!r}, or a file of JSON lines: payload=Path("inputs.jsonl")',
+        )
 
 
 @dataclass
@@ -125,43 +158,49 @@ class LatencyRun:
         """Makes the result and keeps it, once."""
         with self._ending, self.cleanup:
             if self._result is None:
+                ending = self._with_deployments(ending)
                 samples = read_samples(self.measurement.samples)
                 made = LatencyResult(self.id, self.plan, ending, lambda: samples)
                 rows, previous = made.rows(), None
                 if self.saved is not None and self.workspace is not None:
-                    finish_run(self.saved, ending, rows=rows)
+                    finish_run(replace(self.saved, plan=self.plan), ending, rows=rows)
                     previous = made.find_previous(self.workspace)
                     prune_runs(self.workspace.folder)
                 self._result = LatencyResult(self.id, self.plan, ending, lambda: samples, rows, previous)
         return self._result
 
+    def _with_deployments(self, ending: Ending) -> Ending:
+        """The ending with a note for each deployment of a measured service that began or failed meanwhile."""
+        folder = self.workspace.find_folder() if self.workspace is not None else None
+        if folder is None:
+            return ending
+        notes = list(ending.notes)
+        for index, service in enumerate(self.plan.services):
+            if service.workspace != folder.config.name:
+                continue
+            with suppress(MldeployError):  # a store that is away takes no result along
+                for record in folder.open_store().list_deployments(service.name, limit=DEPLOYMENTS):
+                    found = [(record.created_time, f"{record.operation} began")]
+                    if record.state not in ("running", "live"):
+                        found.append((record.finished_time or "", f"{record.operation} {record.state}"))
+                    for stamp, text in found:
+                        if ending.begun <= stamp <= ending.ended:
+                            at = (datetime.fromisoformat(stamp) - self.measurement.origin).total_seconds()
+                            note = {"time": round(at, 3), "service": index, "kind": DEPLOYMENT, "text": text}
+                            notes.append(note)
+        return replace(ending, notes=sorted(notes, key=lambda note: float(note.get("time", 0.0))))
 
-def measure_latency(
-    services: Measurable | str | Sequence[Measurable | str],
-    rate: float | None = None,
-    duration: float = 10.0,
-    users: int | None = None,
-    arrivals: str = "constant",
-    payload: Any = None,
-    warmup: int = 20,
-    timeout: float | None = None,
-    max_requests: int | None = None,
-    ramp: Iterable[float] | None = None,
-    seed: int | None = None,
-    show_output: bool = True,
-    *,
-    save: bool = True,
-    workspace: WorkspaceLike | None = None,
-    allow_foreign: bool = False,
-    key: str | None = None,
-) -> LatencyResult:
+
+@takes(FUNCTION)
+def measure_latency(*args: Any, **kwargs: Any) -> LatencyResult:
     """Measures the latency of one or several services side by side, and returns the result.
 
     By default an open loop: `rate` requests a second to each service, at times planned before, for `duration` seconds
     each, in turns of a second in random order. A latency begins when its request was due, so that a slow service does
     not slow the measurement down. Without `rate` it is at most 100 a second, and half of what one connection reached.
     `users` makes it a closed loop of that many, who each wait for an answer. `ramp` is a list of rates that are tried
-    one after the other. `arrivals` is "constant" or "poisson".
+    one after the other, for `duration` seconds each. Without `duration` it is what p99 needs, 1,000 requests at the
+    rate, from 10 seconds to two minutes; 10 seconds with `users` and in a ramp. `arrivals` is "constant" or "poisson".
 
     `payload` is an input as for `service.run`; a `Path` to a JSON lines file, or to another file that is sent as it is;
     a function that returns inputs, called with 0, 1, 2 and so on; or bytes. Without one it is the sample of the first
@@ -178,24 +217,9 @@ def measure_latency(
         DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how the deployment of a service ended.
         WebserviceException: the load's own process ended early.
     """
-    run = start_latency(
-        services,
-        rate=rate,
-        duration=duration,
-        users=users,
-        arrivals=arrivals,
-        payload=payload,
-        warmup=warmup,
-        timeout=timeout,
-        max_requests=max_requests,
-        ramp=ramp,
-        seed=seed,
-        save=save,
-        workspace=workspace,
-        allow_foreign=allow_foreign,
-        key=key,
-    )
-    line = ProgressLine() if show_output else None
+    given = bind(FUNCTION, "measure_latency", args, kwargs)
+    line = ProgressLine() if given.pop("show_output") else None
+    run = start_latency(**given)
     try:
         return run.wait(line)
     except KeyboardInterrupt:
@@ -208,77 +232,87 @@ def measure_latency(
             line.close()
 
 
-def start_latency(
-    services: Measurable | str | Sequence[Measurable | str],
-    *,
-    payload: Any = None,
-    rate: float | None = None,
-    duration: float = 10.0,
-    users: int | None = None,
-    arrivals: str = "constant",
-    warmup: int = 20,
-    timeout: float | None = None,
-    max_requests: int | None = None,
-    ramp: Iterable[float] | None = None,
-    seed: int | None = None,
-    save: bool = True,
-    workspace: WorkspaceLike | None = None,
-    allow_foreign: bool = False,
-    key: str | None = None,
-    on_event: OnEvent = lambda event: None,
-) -> LatencyRun:
+def start_latency(services: Any, *, on_event: OnEvent = lambda event: None, **options: Any) -> LatencyRun:
     """Begins what `measure_latency` does, with the same arguments, and returns at once.
 
     `on_event` gets the messages of the load, in a thread of its own (`latency/measuring.py`). Raises as
     `measure_latency` does.
     """
-    if users is not None and ramp is not None:
+    return carry_out(prepare_run(services, **options), on_event=on_event)
+
+
+def prepare_run(services: Any, **options: Any) -> PreparedRun:
+    """What a run needs, checked, from the arguments of `measure_latency`. Raises as that does, and sends nothing."""
+    asked = SimpleNamespace(**bind(FUNCTION, "start_latency", (services,), options))
+    if asked.users is not None and asked.ramp is not None:
         raise UserErrorException(
             "users and ramp exclude each other",
             why="a ramp is a list of rates, and in a closed loop the answers make the rate",
             hint="pass ramp=[50, 100, 200] alone",
         )
-    given: dict[str, Any] = {"rate": rate, "duration": duration, "users": users, "arrivals": arrivals}
-    given |= {"warmup": warmup, "mode": "open" if users is None else "closed"}
-    given |= {
-        name: value for name, value in (("timeout", timeout), ("max_requests", max_requests)) if value is not None
-    }
-    if ramp is not None:
-        given["ramp"] = _check_ramp(ramp)
-    given["seed"] = int.from_bytes(os.urandom(4), "big") if seed is None else _check_seed(seed)
-    listed = _check_services(services, allow_foreign)
+    given = _plan_load(asked)
+    listed = _check_services(services, asked.allow_foreign)
     # Everything that can be wrong is said before a service is asked or waited for.
     unknown = tuple(PlannedService(_name_of(service), "") for service in listed)
     check_plan(LatencyPlan(unknown, **given))
-    text_key = check_text("key", key) or ""
+    text_key = check_text("key", asked.key) or ""
     targets = [_foreign_target(each, text_key) if isinstance(each, str) else _target(each) for each in listed]
     plan = LatencyPlan(tuple(target.planned for target in targets), **given)
-    bodies, kind = _make_payloads(payload, targets[0], plan)
+    bodies, kind = _make_payloads(asked.payload, targets[0], plan)
     plan = LatencyPlan.from_dict({**plan.to_dict(), "payload": payloads.describe(bodies, kind).to_dict()})
-    home = check_workspace(workspace) if workspace is not None else _first_workspace(listed)
-    saved = create_run(home.folder, plan) if save and home is not None else None
-    cleanup = ExitStack()
-    if saved is None:
+    home = check_workspace(asked.workspace) if asked.workspace is not None else _first_workspace(listed)
+    return PreparedRun(plan, bodies, [target.find for target in targets], home, asked.save and home is not None)
+
+
+def carry_out(
+    prepared: PreparedRun, saved: SavedRun | None = None, on_event: OnEvent = lambda event: None
+) -> LatencyRun:
+    """Begins a run in this process. `saved` is its record where another process has made that."""
+    home = prepared.workspace
+    if saved is None and prepared.keep and home is not None:
+        saved = create_run(home.folder, prepared.plan)
+    kept, cleanup = saved, ExitStack()
+    if kept is None:
         path = Path(cleanup.enter_context(tempfile.TemporaryDirectory(prefix="mldeploy-latency-"))) / "samples.bin"
     else:
-        path = saved.samples_path
+        path = kept.samples_path
 
     progress: dict[str, Any] = {}
 
     def handle(event: dict[str, Any]) -> None:
-        if event.get("type") == "progress":
+        if event["type"] == "progress":
             progress.update(event)
+        elif event["type"] == "duration" and kept is not None:
+            with suppress(MldeployError):  # it is only shown, and recorded again at the end
+                change_plan(kept, replace(kept.plan, duration=event["seconds"], until_p99=False))
         on_event(event)
 
     measurement = start_measurement(
-        plan,
-        bodies,
+        prepared.plan,
+        prepared.bodies,
         path,
-        lambda index: targets[index].find(),
+        lambda index: prepared.find[index](),
         handle,
-        run=saved.id if saved else "not-kept",
+        run=kept.id if kept else "not-kept",
     )
-    return LatencyRun(measurement, saved, home, cleanup, progress)
+    return LatencyRun(measurement, kept, home, cleanup, progress)
+
+
+def _plan_load(asked: Any) -> dict[str, Any]:
+    """What the plan has of the arguments, all but services and payload."""
+    names = ("rate", "users", "arrivals", "warmup", "timeout", "max_requests")
+    given = {name: getattr(asked, name) for name in names if getattr(asked, name) is not None}
+    given["mode"] = "open" if asked.users is None else "closed"
+    if asked.ramp is not None:
+        given["ramp"] = _check_ramp(asked.ramp)
+    given["seed"] = int.from_bytes(os.urandom(4), "big") if asked.seed is None else _check_seed(asked.seed)
+    if asked.duration is not None:
+        given["duration"] = asked.duration
+    elif asked.rate is not None:
+        given["duration"] = choose_duration(asked.rate if isinstance(asked.rate, (int, float)) else None)
+    elif asked.users is None and asked.ramp is None:
+        given |= {"duration": MOST_SECONDS, "until_p99": True}
+    return given
 
 
 class ProgressLine:
@@ -391,15 +425,21 @@ def _make_payloads(payload: Any, target: Target, plan: LatencyPlan) -> tuple[lis
         ), "function"
     value = find_example(document) if payload is None else payload
     if value is None:
-        raise UserErrorException(
-            f"{target.planned.name} has no sample to send",
-            why="its script declares no sample and no type of its input"
-            if document
-            else "it has no description of its input",
-            hint="pass payload=[[1.0, 2.0]], or name a file of JSON lines: --payload inputs.jsonl",
-        )
+        raise NoSample(f"{target.planned.name} has no sample to send", document)
     # The example of the document is a whole body.
-    return payloads.make_sample(value, document if payload is not None else None), "sample"
+    if payload is None:
+        return payloads.make_sample(value), "sample"
+    return payloads.make_sample(value, document), "value"
+
+
+def _make_example(document: dict[str, Any] | None) -> Any:
+    from mldeploy_jupyter.serving.schema.made_value import make_value
+
+    schema = request_schema(document)
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        if schema.get("properties"):
+            return make_value(schema)
+    return [[1.0, 2.0]]
 
 
 def _read_payload_file(path: Path, target: Target) -> tuple[list[Payload], str]:

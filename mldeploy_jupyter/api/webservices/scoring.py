@@ -90,6 +90,9 @@ class ServiceCaller:
         now, begun = self._clock(), len(deployments.begun)
         fresh = self._checked is not None and begun == self._begun and now - self._checked <= STATUS_CHECK_SECONDS
         if self._client is None or not fresh:
+            if self._client is None:
+                # What the first request needs, imported now: the URI may wait for a deployment.
+                from mldeploy_jupyter.core import checked_connections  # noqa: F401
             uri = self._find_uri()
             if self._client is None or self._client.uri != uri:
                 self.close()
@@ -154,12 +157,11 @@ def _explain_script_error(folder: WorkspaceFolder, record: ServiceRecord, error:
     if not raised:
         return
     error.why, error.where = raised, where
+    traceback = f"its traceback is at {short_id(error.request_id)} in the log: mldeploy service get-logs {record.name}"
     if raised.startswith(("JSONDecodeError", "json.JSONDecodeError", "orjson.JSONDecodeError")):
         error.hint = f"is the input JSON? Correct it; or correct the line and update {record.name}"
     elif cause is not None:
         error.why = f"{cause.what}: {raised}"
-        error.hint = f"{cause.hint}; the log has the traceback at {short_id(error.request_id)}"
+        error.hint = f"{cause.hint}; {traceback}"
     else:
-        error.hint = (
-            f"correct the line and update {record.name}; the log has the traceback at {short_id(error.request_id)}"
-        )
+        error.hint = f"correct the line and update {record.name}; {traceback}"

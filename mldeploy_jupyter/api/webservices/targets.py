@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mldeploy_jupyter.api.arguments import WorkspaceLike
+from mldeploy_jupyter.api.azure_names import ACI_SERVICE, AKS_SERVICE
 from mldeploy_jupyter.api.webservices.azure_v1 import images_error, target_error
 from mldeploy_jupyter.api.webservices.deploy_configuration import (
     aci_configuration,
@@ -40,7 +41,7 @@ AKS_UPDATE = (
 ENDPOINT_UPDATE = ("auth_enabled", "token_auth_enabled", "enable_app_insights", "description", "tags", "properties")
 
 # Keyword-only parameters that v1 did not have.
-_OURS = ("deployment_config", "wait", "detached")
+_OURS = ("deployment_config", "wait", "replay", "detached")
 
 
 def _update(*names: str) -> Callable[..., None]:
@@ -112,6 +113,7 @@ class LocalWebservice(Webservice):
 class AciWebservice(Webservice):
     """A service on Azure Container Instances."""
 
+    _azure_names = ACI_SERVICE
     _compute_type = "ACI"
     deploy_configuration = staticmethod(aci_configuration)
     update = _update("image", *ACI_UPDATE)
@@ -120,6 +122,7 @@ class AciWebservice(Webservice):
 class AksWebservice(Webservice):
     """A service on Kubernetes."""
 
+    _azure_names = AKS_SERVICE
     _compute_type = "AKS"
     deploy_configuration = staticmethod(aks_configuration)
     update = _update("image", *AKS_UPDATE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from builtins import list as List  # `Webservice.list` hides the name inside the class
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
@@ -17,6 +17,7 @@ from mldeploy_jupyter.api.arguments import (
     check_whole_number,
     check_workspace,
 )
+from mldeploy_jupyter.api.azure_names import SERVICE, AzureNames
 from mldeploy_jupyter.api.record_attribute import RecordAttribute
 from mldeploy_jupyter.api.webservices import (
     azure_v1,
@@ -25,10 +26,12 @@ from mldeploy_jupyter.api.webservices import (
     details,
     listing,
     metadata,
+    migrated,
     scoring,
     waiting,
 )
 from mldeploy_jupyter.api.webservices.access_token import WebServiceAccessToken
+from mldeploy_jupyter.api.webservices.latency_arguments import METHOD, bind, takes
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.core.text import without_overwritten
@@ -63,7 +66,11 @@ class ServiceAttribute(RecordAttribute[ServiceRecord, Value]):
     """A read-only attribute from the service's record, which is read again each time."""
 
 
-class Webservice(azure_v1.OlderDeployMethods):
+def _find_kind(record: ServiceRecord) -> type[Webservice]:
+    return KINDS.get(migrated.compute_type_of(record), Webservice)
+
+
+class Webservice(azure_v1.OlderDeployMethods, AzureNames):
     """A service of the workspace, found by name: `Webservice(ws, "churn")` returns the subclass of its target.
 
     Every attribute is read from the workspace each time; all raise `WebserviceNotFound` once the service is gone. With
@@ -74,6 +81,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         UserErrorException: `workspace` is no `Workspace`.
     """
 
+    _azure_owner, _azure_names = "service", SERVICE
     _compute_type: ClassVar[str] = ""
     _deployment_id = ""  # of the deployment that this object began, or the last one when it was found
 
@@ -87,11 +95,11 @@ class Webservice(azure_v1.OlderDeployMethods):
         record = read(check_workspace(workspace), name)
         if record is None:
             return object.__new__(cls)
-        kind = KINDS.get(record.compute_type, Webservice)
+        kind = _find_kind(record)
         if cls is not Webservice and not issubclass(kind, cls):
             raise WebserviceNotFound(
                 f"{name} is not a {cls.__name__}",
-                why=f"it runs on {record.compute_type}",
+                why=f"it runs on {migrated.compute_type_of(record)}",
                 hint=f"look it up with Webservice(ws, {name!r})",
             )
         found = object.__new__(kind)
@@ -106,7 +114,14 @@ class Webservice(azure_v1.OlderDeployMethods):
     @classmethod
     def from_deployment(cls, workspace: WorkspaceLike, record: DeploymentRecord, wait: bool = False) -> Self:
         """The service of a deployment that was begun; `wait` waits for it as `wait_for_deployment`."""
-        service = Webservice(workspace, record.service)
+        folder = workspace.find_folder()
+        # As the store has it: to look for a dead runner would be to wait beside one that is starting.
+        stored = folder.open_store().get_service(record.service) if folder is not None else None
+        if stored is None:
+            service = Webservice(workspace, record.service)
+        else:
+            service = object.__new__(_find_kind(stored))
+            Webservice.__init__(service, workspace, record.service)
         service._follow(record, wait)
         return cast("Self", service)
 
@@ -117,7 +132,7 @@ class Webservice(azure_v1.OlderDeployMethods):
         """The service's record in the store, after a check for a dead runner. Raises `WebserviceNotFound`."""
         return details.require_record(self.workspace, self.name)
 
-    compute_type = ServiceAttribute[str](lambda record: record.compute_type, "Local, ACI, AKS or AKSENDPOINT.")
+    compute_type = ServiceAttribute[str](migrated.compute_type_of, "Local, ACI, AKS or AKSENDPOINT.")
     auth_enabled = ServiceAttribute[bool](lambda record: record.auth_enabled, "Whether requests need a key.")
     description = ServiceAttribute[str | None](lambda record: record.description)
     tags = ServiceAttribute(lambda record: dict(record.tags))
@@ -162,11 +177,34 @@ class Webservice(azure_v1.OlderDeployMethods):
         return deployment.journal_path(self._folder, self.deployment_id)
 
     @property
-    def image(self) -> None:
-        """v1's image: services of this version have none, so neither an id nor a digest."""
-        return None
+    def image(self) -> str | None:
+        """The name of the image that a container of it runs; None for a process."""
+        return self._of_image("image")
 
-    image_id = image_digest = image
+    @property
+    def image_id(self) -> str | None:
+        """The digest of the image's configuration, by which an engine knows it; None for a process."""
+        return self._of_image("image_id")
+
+    @property
+    def image_digest(self) -> str | None:
+        """The digest of the image's manifest; None for a process, and before a registry has the image."""
+        return self._of_image("image_digest")
+
+    def receipt(self) -> dict[str, Any]:
+        """What the live revision was made of: the digests of its bundle and lock, and the lock's pins.
+
+        Of a container also its image: base with digest, layers with sizes, builder and versions; `sbom` is a list of
+        its packages in CycloneDX. {} before the first revision is live.
+        """
+        from mldeploy_jupyter.api.webservices.receipts import make_receipt
+
+        live = self.live_revision()
+        return make_receipt(self._folder, live) if live is not None else {}
+
+    def _of_image(self, name: str) -> str | None:
+        live = self.live_revision()
+        return (getattr(live, name) or None) if live is not None else None
 
     @property
     def models(self) -> List[str]:
@@ -310,44 +348,17 @@ class Webservice(azure_v1.OlderDeployMethods):
 
     # Measuring --------------------------------------------------------------------------------------------------
 
-    def latency(
-        self,
-        rate: float | None = None,
-        duration: float = 10.0,
-        users: int | None = None,
-        arrivals: str = "constant",
-        payload: Any = None,
-        warmup: int = 20,
-        timeout: float | None = None,
-        max_requests: int | None = None,
-        ramp: Iterable[float] | None = None,
-        seed: int | None = None,
-        with_: Webservice | Sequence[Webservice] = (),
-        show_output: bool = True,
-        *,
-        save: bool = True,
-    ) -> LatencyResult:
+    @takes(METHOD)
+    def latency(self, *args: Any, **kwargs: Any) -> LatencyResult:
         """Measures the latency of this service, and side by side that of those in `with_`.
 
         `mldeploy_jupyter.measure_latency([service, *with_], ...)` says what the arguments mean and what is raised.
         """
         from mldeploy_jupyter.api.webservices.latency import measure_latency
 
-        return measure_latency(
-            [self, *(with_ if isinstance(with_, (list, tuple)) else [with_])],
-            rate=rate,
-            duration=duration,
-            users=users,
-            arrivals=arrivals,
-            payload=payload,
-            warmup=warmup,
-            timeout=timeout,
-            max_requests=max_requests,
-            ramp=ramp,
-            seed=seed,
-            show_output=show_output,
-            save=save,
-        )
+        given = bind(METHOD, "latency", (self, *args), kwargs)
+        service, others = given.pop("self"), given.pop("with_")
+        return measure_latency([service, *(others if isinstance(others, (list, tuple)) else [others])], **given)
 
     def find_endpoint(self) -> Endpoint:
         """Where the service is now, proven to be it, with its key or token.
@@ -584,13 +595,13 @@ class Webservice(azure_v1.OlderDeployMethods):
         records = listing.list_records(folder, compute_type, model_name, model_id, tags, properties)
         if image_name or image_id or image_digest:
             return []
-        wanted = [record for record in records if cls._compute_type in ("", record.compute_type)]
+        wanted = [record for record in records if cls._compute_type in ("", migrated.compute_type_of(record))]
         return [cls._from_record(workspace, record) for record in wanted]
 
     @classmethod
     def _from_record(cls, workspace: WorkspaceLike, record: ServiceRecord) -> Webservice:
         """As `Webservice(workspace, record.name)`, without a look into the store."""
-        service = object.__new__(KINDS.get(record.compute_type, Webservice))
+        service = object.__new__(_find_kind(record))
         Webservice.__init__(service, workspace, record.name)
         service._deployment_id = record.deployment_id
         return service

@@ -113,6 +113,13 @@ class ArtifactStore:
 
     # Reading
 
+    def open_file(self, name: str) -> IO[bytes] | None:
+        """The named file, for the caller to close, or None when there is none."""
+        try:
+            return self._retry(lambda: self._location.open(f"files/{_checked_name(name)}"))
+        except UNREADABLE:
+            return None
+
     def read_bytes(self, name: str) -> bytes | None:
         """The content of a named file, or None when there is none."""
 
@@ -147,6 +154,25 @@ class ArtifactStore:
         for name, (digest, size) in files.items():
             path = target / _checked_name(name)
             self._retry(partial(self._write_file, name, digest, size, path, target, private=private), expected=True)
+
+    def local_paths(self, files: Manifest) -> dict[str, Path] | None:
+        """The blobs of a manifest's files, each compared with its digest, to be read only.
+
+        None where the artifacts are not in a folder of this machine. Raises `StorageError` as `materialize` does.
+        """
+        paths = {}
+        for name, (digest, size) in files.items():
+            path = self._location.find_local(_blob_key(digest), size)
+            if path is None:
+                return None
+            if not path.name:
+                raise StorageError(
+                    f"a registered file is gone from the artifacts, or damaged: {name}",
+                    why=f"its blob {digest} in {self.url} is not what was registered",
+                    hint="register the model again, which stores its content again",
+                )
+            paths[name] = path
+        return paths
 
     def remove_file(self, name: str) -> None:
         """Removes a named file, if there is one."""

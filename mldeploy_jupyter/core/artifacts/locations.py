@@ -77,6 +77,9 @@ class Location(Protocol):
         `FileNotFoundError` when there is none.
         """
 
+    def find_local(self, key: str, size: int) -> Path | None:
+        """The file of a blob, or an empty path where it is gone or damaged; None where there are no files."""
+
     def remove(self, key: str) -> None:
         """Removes a file or a folder, if there is one."""
 
@@ -175,6 +178,19 @@ class LocalFolder:
             self._verified.remember(digest, before)
         return found, size
 
+    def find_local(self, key: str, size: int) -> Path | None:
+        path, digest = self._root / key, key.rpartition("/")[2]
+        try:
+            before = path.stat()
+        except UNREADABLE:
+            return Path()
+        if self._verified.knows(digest, before):
+            return path
+        if not _is_intact(path, digest, size):
+            return Path()
+        self._verified.remember(digest, before)
+        return path
+
     def remove(self, key: str) -> None:
         path = self._root / key
         if path.is_dir():
@@ -260,6 +276,9 @@ class RemoteLocation:
             open(target, "xb", buffering=0, opener=private_opener if private else None) as copy,
         ):
             return copy_stream(blob, lambda chunk: write_all(copy.fileno(), chunk))
+
+    def find_local(self, key: str, size: int) -> Path | None:
+        return None
 
     def remove(self, key: str) -> None:
         with explain_remote_errors(self._url):

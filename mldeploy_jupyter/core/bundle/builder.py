@@ -27,6 +27,7 @@ from typing import Any
 from mldeploy_jupyter.core.bundle import server_source
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
+from mldeploy_jupyter.core.file_digests import find_digest
 from mldeploy_jupyter.core.files import atomic_write, make_private_dir, open_private, read_json
 from mldeploy_jupyter.serving.system.removal import remove_tree
 
@@ -101,6 +102,11 @@ class Bundle:
         models = self.manifest["models"]
         return str(models[0]["folder"]) if len(models) == 1 else MODELS
 
+    def source_files(self) -> dict[str, Path]:
+        """The files of the source folder by their path below it."""
+        name = self.manifest["source_directory"]
+        return {file: self.app / name / file for file in self.files_below(f"app/{name}/")}
+
     def files_below(self, folder: str) -> dict[str, list[Any]]:
         """The files below a folder of the bundle by their path below it, with digest and size."""
         found = self.manifest["files"].items()
@@ -138,9 +144,10 @@ def repair(bundle: Bundle, sources: dict[str, Path] | None = None, *, below: str
     for name, (digest, _size) in bundle.manifest["files"].items():
         if not name.startswith(below):
             continue
-        path, source = bundle.path / name, sources.get(name)
-        if (source is None and name.startswith(f"app/{MODELS}/")) or has_digest(path, digest):
+        source = sources.get(name)
+        if (source is None and name.startswith(f"app/{MODELS}/")) or _had_digest(f"{bundle.path}/{name}", digest):
             continue
+        path = bundle.path / name
         replacement = path.with_name(f".{path.name}.{os.urandom(3).hex()}")
         try:
             make_private_dir(path.parent)
@@ -157,7 +164,7 @@ def _repair_texts(folder: Path, texts: dict[str, str]) -> None:
     """Writes the files that are made for the bundle again where they differ."""
     for name, text in texts.items():
         path = folder / name
-        if not has_digest(path, hashlib.sha256(text.encode()).hexdigest()):
+        if not _had_digest(path, hashlib.sha256(text.encode()).hexdigest()):
             replacement = path.with_name(f".{name}.{os.urandom(3).hex()}")
             try:
                 atomic_write(replacement, text)
@@ -260,7 +267,7 @@ def _manifest(content: BundleContent, server: dict[str, list[Any]], check: Calla
     try:
         for name, path in content.source.items():
             check()
-            files[f"app/{content.source_name}/{name}"] = _digest(path)
+            files[f"app/{content.source_name}/{name}"] = list(find_digest(path))
     except OSError as error:
         raise _build_error(error) from error
     for model in content.models:
@@ -317,17 +324,20 @@ def _fill(
 
 
 def has_digest(path: Path, digest: str) -> bool:
-    """Whether the file is there and has this SHA-256."""
+    """Whether the file is there and has this SHA-256. Every byte is read."""
     try:
-        return bool(_digest(path)[0] == digest)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == digest
     except OSError:
         return False
 
 
-def _digest(path: Path) -> list[Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return [digest, path.stat().st_size]
+def _had_digest(path: str | Path, digest: str) -> bool:
+    """`has_digest`, without reading a file that was read before and has not changed since."""
+    try:
+        return find_digest(path)[0] == digest
+    except OSError:
+        return False
 
 
 def damaged_error(bundle: Bundle | Path, name: str, why: str = "it was changed or removed") -> StorageError:

@@ -1,7 +1,6 @@
 """The scoring server's source files, which every bundle contains.
 
-This process remembers their digests: a file is read again only when its version (`file_version`) has changed. Paths are
-plain strings, because an update examines about a hundred files while the user waits.
+Paths are plain strings, because an update examines about a hundred files while the user waits.
 """
 
 from __future__ import annotations
@@ -14,29 +13,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.core.files import copy_private, file_version, make_private_dir
+from mldeploy_jupyter.core.file_digests import find_digest
+from mldeploy_jupyter.core.files import copy_private, make_private_dir
 
 PACKAGE = "mldeploy_serving"  # the package's name inside a bundle
 
 ROOT = str(Path(__file__).absolute().parents[2] / "serving")
-
-Version = tuple[int, ...]  # of `file_version`
-
-_digests: dict[str, tuple[Version, list[Any]]] = {}  # path -> its version, [sha256, size in bytes]
 
 
 def read_files() -> dict[str, list[Any]]:
     """The server's source files: relative path -> [sha256, size in bytes], sorted. Raises `OSError`."""
     files = {}
     for name, entry in _walk(ROOT, ""):
-        status = entry.stat()
-        version = file_version(status)
-        known = _digests.get(entry.path)
-        if known is None or known[0] != version:
-            with open(entry.path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            known = _digests[entry.path] = (version, [digest, status.st_size])
-        files[name] = known[1]
+        files[name] = list(find_digest(entry.path))
     return dict(sorted(files.items()))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,11 +20,30 @@ MAX_DEPTH = 50  # levels of nesting in a YAML file
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong at one path of a file: `{path} {text}`. `fix` says what to write instead."""
+    """What is wrong at one path of a file: `{path} {text}`. `fix` says what to write instead.
+
+    `unknown` is for a key that nothing reads, and `meant` the path of the key that it seems to stand for.
+    """
 
     path: str
     text: str
     fix: str = ""
+    unknown: bool = False
+    meant: str = ""
+
+    def as_note(self, file: Path) -> str:
+        """The line that says of an unknown key that the file is used without it, as v1 did."""
+        advice = "" if self.fix.startswith("known here") else self.fix.removeprefix(f"remove {self.path}: ")
+        return f"note: {self.path} in {file} is ignored, as in v1" + (f"; {advice}" if advice else "")
+
+
+# Is told of the keys that a file is used without, a line each.
+Note = Callable[[str], None]
+
+
+def warn(text: str) -> None:
+    """The `Note` of a call from Python: a warning."""
+    warnings.warn(text.removeprefix("note: "), stacklevel=4)
 
 
 class FileProblems(ConfigError):
@@ -46,6 +65,7 @@ class FileProblems(ConfigError):
 def read_mapping(path: Path) -> dict[str, Any]:
     """The file's top-level object. A `.json` file is JSON, any other YAML (which reads JSON too).
 
+    v1 read both as YAML, so a `.json` file may also be YAML that looks like JSON, with comments or a comma too many.
     Raises `ConfigError` when the file is missing, is not text, has a syntax error or a duplicate key (with the
     line), or holds something other than an object.
     """
@@ -68,7 +88,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         text = decode_text(raw)
     except UnicodeDecodeError:
         raise _syntax(path, "the file is not UTF-8 text") from None
-    data = _load_json(path, text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
+    data = _load_lax_json(path, text) if path.suffix.lower() == ".json" else _load_yaml(path, text)
     if not isinstance(data, dict):
         raise _syntax(path, f"the file must hold an object (key: value), not {type_word(data)}")
     return data
@@ -94,13 +114,17 @@ def check_keys(
         path = f"{prefix}{key}"
         right = hints.get(path) or next((prefix + name for name in names if name.lower() == str(key).lower()), "")
         if not right and path in fixes:
-            found.append(Problem(path, "is not a known key", fixes[path]))
+            found.append(Problem(path, "is not a known key", fixes[path], unknown=True))
             continue
         if not right:
-            near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.6)
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(key), names, n=1, cutoff=0.6)
             right = prefix + near[0] if near else ""
+        if not right and data[key] is None:  # nothing is said
+            continue
         fix = f"write {right} in place of {path}" if right else f"known here: {', '.join(sorted(names))}"
-        found.append(Problem(path, "is not a known key", fix))
+        found.append(Problem(path, "is not a known key", fix, unknown=True, meant=right))
     return found
 
 
@@ -177,6 +201,22 @@ def _load_json(path: Path, text: str) -> Any:
         raise _syntax(path, str(error).partition(":")[0].lower()) from None
     except RecursionError:
         raise _syntax(path, "it is nested too deeply") from None
+
+
+def _load_lax_json(path: Path, text: str) -> Any:
+    """JSON, or else YAML. Raises the error of JSON for a text that is neither."""
+    try:
+        return _load_json(path, text)
+    except ConfigError as error:
+        if not isinstance(error.__context__, json.JSONDecodeError):
+            raise
+        try:
+            data = _load_yaml(path, text.expandtabs())  # YAML does not indent with tabs
+        except ConfigError:
+            data = None
+        if not isinstance(data, dict):
+            raise
+        return data
 
 
 def _line(path: Path, mark: Any) -> str:

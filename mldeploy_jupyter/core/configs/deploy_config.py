@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -49,11 +48,15 @@ def passed_settings(data: Mapping[str, Any]) -> dict[str, Any]:
 class DeployConfig:
     """Settings for one target. `passed` has only the values that were given; None counts as not given.
 
-    Creating one checks nothing, so that any can be read back from the store; `validate` checks it.
+    Creating one checks nothing, so that any can be read back from the store; `validate` checks it. `in_place_of` is the
+    compute type for which a configuration of this machine stands in, and `kept` the settings of that which have no
+    effect here.
     """
 
     compute_type: str = "Local"
     passed: Mapping[str, Any] = field(default_factory=dict)
+    in_place_of: str = ""
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def spec(self) -> ConfigSpec:
@@ -62,8 +65,8 @@ class DeployConfig:
 
     @property
     def target(self) -> str:
-        """The entry point's name: local, aci or aks."""
-        return self.spec.target
+        """The entry point's name: local, docker, aci or aks. With the engine auto, the one without an engine: local."""
+        return "docker" if self.passed.get("engine") == "docker" else self.spec.target
 
     def violations(self) -> list[Violation]:
         """Everything that is wrong: with single settings, in the order of the signature, then with combinations."""
@@ -99,7 +102,7 @@ class DeployConfig:
         for one, other in (("auth_enabled", "token_auth_enabled"), ("token_auth_enabled", "auth_enabled")):
             if given.get(one) is True and other not in given and kept.get(other) is True:
                 del kept[other]
-        return make_config(self.compute_type, {**kept, **given})
+        return replace(self, passed=make_config(self.compute_type, {**kept, **given}).passed)
 
     def without_metadata(self) -> DeployConfig:
         """A copy without tags, properties and description."""
@@ -111,7 +114,8 @@ class DeployConfig:
         for item in self.spec.fields:
             value = self.passed.get(item.name)
             if value is None:
-                value = item.derive(self.passed) if item.derive else copy.deepcopy(item.default)
+                value = item.derive(self.passed) if item.derive else item.default
+                value = copy.deepcopy(value) if isinstance(value, dict | list) else value
             resolved[item.name] = value
         return resolved
 
@@ -125,7 +129,8 @@ class DeployConfig:
         """The configuration as JSON data, without secrets unless `include_secrets`."""
         secret = () if include_secrets else tuple(self.secrets())
         passed = {name: copy.deepcopy(value) for name, value in self.passed.items() if name not in secret}
-        return {"compute_type": self.compute_type, "passed": passed}
+        place = {"in_place_of": self.in_place_of, "kept": copy.deepcopy(dict(self.kept))} if self.in_place_of else {}
+        return {"compute_type": self.compute_type, "passed": passed, **place}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> DeployConfig:
@@ -136,14 +141,17 @@ class DeployConfig:
         specs = {name.lower(): spec for name, spec in SPECS.items()}
         spec = specs.get(str(data.get("compute_type", "Local")).lower(), LOCAL)
         known = {name: value for name, value in passed_settings(data).items() if name in spec.by_name}
+        place, kept = data.get("in_place_of"), data.get("kept")
+        if isinstance(place, str) and place in SPECS and isinstance(kept, dict):
+            return cls(spec.compute_type, known, place, kept)
         return cls(spec.compute_type, known)
 
     def format_setting(self, name: str, value: Any) -> str:
-        """A value of a setting as Python code to show: secrets and values of environment variables are masked."""
+        """A value of a setting as Python code to show: secrets, values of variables and of headers are masked."""
         field = self.spec.by_name.get(name)
         if field is not None and field.secret and value:
             return "***"
-        if name == "environment_variables" and isinstance(value, dict):
+        if name in ("environment_variables", "sample_headers") and isinstance(value, dict):
             return repr(dict.fromkeys(value, "***"))
         return repr(value)
 
@@ -169,7 +177,9 @@ def find_spec(compute_type: str) -> ConfigSpec:
     for spec in SPECS.values():
         if isinstance(compute_type, str) and spec.compute_type.lower() == compute_type.lower():
             return spec
-    near = difflib.get_close_matches(str(compute_type).lower(), [name.lower() for name in SPECS], n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(str(compute_type).lower(), [name.lower() for name in SPECS], n=1)
     words = ", ".join(name.lower() for name in SPECS)
     raise ConfigError(
         f"{compute_type!r} is not a compute type",
@@ -180,6 +190,8 @@ def find_spec(compute_type: str) -> ConfigSpec:
 
 def unknown_field(name: str, spec: ConfigSpec) -> Violation:
     """The violation for a setting that the target does not have."""
-    near = difflib.get_close_matches(name, list(spec.by_name), n=1)
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, list(spec.by_name), n=1)
     fix = f"did you mean {{{near[0]}}}?" if near else f"help({spec.call}) lists every parameter"
     return Violation(name, "not a parameter", f"is not known to {spec.call}", fix)

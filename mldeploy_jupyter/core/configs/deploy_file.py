@@ -8,12 +8,14 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.config_file import (
     FileProblems,
+    Note,
     Problem,
     check_keys,
     make_file_spelling,
     read_mapping,
     resolve_beside,
     type_word,
+    warn,
 )
 from mldeploy_jupyter.core.configs.config_spec import ConfigSpec
 from mldeploy_jupyter.core.configs.deploy_config import SPECS, DeployConfig, find_spec, make_config
@@ -40,15 +42,20 @@ MISPLACED = {
 }
 
 
-def read_deploy_config(path: str | Path) -> DeployConfig:
-    """The configuration in a file. Raises `ConfigError`, with the path of everything that is wrong."""
-    config, problems = read_deploy_file(path)
+def read_deploy_config(path: str | Path, *, note: Note = warn) -> DeployConfig:
+    """The configuration in a file. Raises `ConfigError`, with the path of everything that is wrong.
+
+    `note` gets a line for each unknown key of a file that is v1's: v1 ignored them.
+    """
+    config, problems = read_deploy_file(path, note)
     raise_problems(path, config, problems, make_file_spelling(paths_in_file(config.spec)))
     return config
 
 
-def read_deploy_file(path: str | Path) -> tuple[DeployConfig, list[Problem]]:
+def read_deploy_file(path: str | Path, note: Note) -> tuple[DeployConfig, list[Problem]]:
     """The configuration in a file with its values unchecked, and what is wrong with the file's keys.
+
+    An unknown key is wrong in a file of ours; of one that is v1's, `note` gets a line.
 
     For callers that replace values by flags before they call `raise_problems`. null means not given. Relative paths of
     certificates are resolved by `resolve_beside`. Raises `ConfigError` when the file cannot be read or has no valid
@@ -59,6 +66,11 @@ def read_deploy_file(path: str | Path) -> tuple[DeployConfig, list[Problem]]:
     spec = _find_spec(path, data)
     problems: list[Problem] = []
     passed = _flatten(spec, data, problems)
+    if _is_v1(spec, data, problems):
+        for problem in problems:
+            if problem.unknown:
+                note(problem.as_note(path))
+        problems = [problem for problem in problems if not problem.unknown]
     for name in ("ssl_cert_pem_file", "ssl_key_pem_file"):
         if isinstance(passed.get(name), str) and passed[name]:
             passed[name] = resolve_beside(passed[name], path)
@@ -80,6 +92,19 @@ def paths_in_file(spec: ConfigSpec) -> dict[str, str]:
     return {field.name: field.file for field in spec.fields if field.file}
 
 
+def _is_v1(spec: ConfigSpec, data: dict[str, Any], problems: list[Problem]) -> bool:
+    """Whether the file was written for v1, which ignored unknown keys.
+
+    One for Azure was: this package adds no key to those. One for the local target is ours when it has a key that v1's
+    files never had, or a key that resembles one that v1's local target did not read.
+    """
+    if spec is not SPECS["Local"]:
+        return True
+    azure = {path for other in SPECS.values() if other is not spec for path in paths_in_file(other).values()}
+    own = {path for path in paths_in_file(spec).values() if path != "port" and path not in azure}
+    return not (own & data.keys()) and all(problem.meant in ("", "port", "computeType") for problem in problems)
+
+
 def _find_spec(path: Path, data: dict[str, Any]) -> ConfigSpec:
     word = data.get("computeType")
     if not isinstance(word, str):
@@ -88,7 +113,7 @@ def _find_spec(path: Path, data: dict[str, Any]) -> ConfigSpec:
             [p.fix for p in check_keys(data, ["computeType"], "", {}) if "in place of" in p.fix] if word is None else []
         )
         raise FileProblems(
-            path, [Problem("computeType", text, *(near[:1] or ["write computeType: local, aci, aks or aksendpoint"]))]
+            path, [Problem("computeType", text, (near or ["write computeType: local, aci, aks or aksendpoint"])[0])]
         )
     try:
         return find_spec(word)

@@ -7,11 +7,13 @@ from typing import Any
 
 from mldeploy_jupyter.core.configs.config_file import (
     FileProblems,
+    Note,
     Problem,
     check_keys,
     read_mapping,
     resolve_beside,
     type_word,
+    warn,
 )
 
 REGISTRY = {"address": "string", "username": "string", "password": "string", "registryIdentity": "any"}
@@ -20,6 +22,8 @@ REGISTRY = {"address": "string", "username": "string", "password": "string", "re
 ENVIRONMENT: dict[str, Any] = {
     "name": "string",
     "version": "string or integer",
+    "assetId": "string",
+    "autoRebuild": "boolean",
     "environmentVariables": "strings by name",
     "python": {
         "interpreterPath": "string",
@@ -36,6 +40,7 @@ ENVIRONMENT: dict[str, Any] = {
         "enabled": "boolean",
         "arguments": "list",
         "sharedVolumes": "boolean",
+        "gpuSupport": "boolean",
         "shmSize": "string",
         "platform": {"os": "string", "architecture": "string"},
     },
@@ -48,6 +53,7 @@ ENVIRONMENT: dict[str, Any] = {
         "eggLibraries": "list",
     },
     "inferencingStackVersion": "string",
+    "r": "any",
 }
 CONDA: dict[str, Any] = {"name": "string", "channels": "list", "dependencies": "list", "variables": "strings by name"}
 INFERENCE: dict[str, Any] = {
@@ -90,6 +96,11 @@ KEYS_OF_2019 = (
     "baseImage",
     "cudaVersion",
 )
+# Keys of v1's first files, which nothing reads any more, and what there is now.
+FORMER = {
+    "schemaFile": "the script describes the input of run() with @input_schema",
+    "dependencies": "a service gets every file of sourceDirectory",
+}
 MISPLACED = {
     "script": "entryScript",
     "scoringScript": "entryScript",
@@ -102,17 +113,23 @@ MISPLACED = {
 }
 
 
-def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict[str, Any]:
+def read_inference_config(path: str | Path, *, need_script: bool = True, note: Note = warn) -> dict[str, Any]:
     """The parameters of `InferenceConfig` in a file, without those that are null or missing.
 
     `environment` is the object as in the file, `base_image_registry` an object with `address`. `sourceDirectory`, or
     `entryScript` without it, is resolved by `resolve_beside`. With `need_script=False` the entry script may be missing.
+    `note` gets a line for each key at the top that v1 ignored; one that resembles a known key is a mistake.
     Raises `ConfigError`, with the path of everything that is wrong.
     """
     path = Path(path)
     data = read_mapping(path)
-    problems: list[Problem] = []
+    top = set(data)
+    problems = [Problem(key, "", FORMER[key], unknown=True) for key in FORMER if data.pop(key, None)]
     _check_object(data, INFERENCE, "", problems)
+    ignored = [problem for problem in problems if problem.unknown and not problem.meant and problem.path in top]
+    for problem in ignored:
+        note(problem.as_note(path))
+    problems = [problem for problem in problems if problem not in ignored]
     if need_script and data.get("entryScript") is None:
         problems.append(
             Problem("entryScript", "is missing", "write entryScript: score.py, the script with init() and run()")
@@ -126,7 +143,7 @@ def read_inference_config(path: str | Path, *, need_script: bool = True) -> dict
         problems.append(Problem(replaced[0], "cannot be given together with environment", fix))
     if problems:
         raise FileProblems(path, problems)
-    kwargs = {PARAMETERS[key]: value for key, value in data.items() if value is not None}
+    kwargs = {PARAMETERS[key]: value for key, value in data.items() if key in PARAMETERS and value is not None}
     if isinstance(kwargs.get("base_image_registry"), str):
         kwargs["base_image_registry"] = {"address": kwargs["base_image_registry"]}
     if "cuda_version" in kwargs:

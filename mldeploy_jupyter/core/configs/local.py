@@ -1,4 +1,4 @@
-"""The settings of `LocalWebservice`: a service on this machine.
+"""The settings of `LocalWebservice`: a service on this machine, as a process or as a container.
 
 v1 had only `port`. Settings that v1 had for AKS have the same name and the same path in the file.
 """
@@ -13,6 +13,7 @@ from mldeploy_jupyter.core.configs.config_spec import ConfigSpec, keys_differ, o
 from mldeploy_jupyter.core.configs.fields import Field, Violation
 
 _shared = shared_fields(token=True)
+ENGINES = ("process", "docker", "auto")
 DAY = 86_400  # seconds; the longest time allowed: more is a mistake, and much more overflows clocks
 
 
@@ -45,6 +46,29 @@ def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
         elif isinstance(name, str) and (not name or "=" in name):
             limit = f"must not have {name!r} as the name of a variable"
             yield Violation("environment_variables", "a dict", limit, "use a name without '=', such as MY_VARIABLE")
+
+
+def container_has_limits(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that only a container's CPU can be limited."""
+    if passed.get("engine") == "process" and passed.get("cpu_cores_limit"):
+        fix = "pass {engine='docker'}, or leave {cpu_cores_limit} out"
+        yield Violation("cpu_cores_limit", repr(passed["cpu_cores_limit"]), "must not go with {engine='process'}", fix)
+
+
+def headers_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
+    """The rule that the sample's headers have names and values that HTTP can carry."""
+    headers = passed.get("sample_headers")
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        if not isinstance(name, str) or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII):
+            limit = f"must not have {name!r} as the name of a header"
+            yield Violation("sample_headers", "a dict", limit, "use letters, digits and -, such as X-Tenant")
+        elif name.lower() in ("host", "connection", "content-length", "transfer-encoding"):
+            limit = f"must not have {name!r}, which the server sets itself"
+            yield Violation("sample_headers", "a dict", limit, "leave the header out")
+        # The value may be a token, so it is not shown.
+        elif not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e\xa0-\xff]*", value):
+            limit = f"must have strings in Latin-1 without line breaks as values, and that of {name!r} is none"
+            yield Violation("sample_headers", "a dict", limit, "turn the value into a string with str()")
 
 
 def hosts_are_names(passed: Mapping[str, Any]) -> Iterator[Violation]:
@@ -80,8 +104,9 @@ LOCAL = ConfigSpec(
               "tokenAuthEnabled", ("--token-auth-enabled",)),
         Field("max_batch_size", "integer", "The most rows of waiting requests that one call of run() gets. 0: no "
               "batching.", 0, "maxBatchSize", ("--max-batch-size",), minimum=0, maximum=1_000_000),
-        Field("memory_gb_limit", "number", "Memory that a worker may use by itself, in gigabytes; above it the worker "
-              "is replaced. 0: no limit.", 0, "containerResourceRequirements.memoryInGBLimit",
+        Field("memory_gb_limit", "number", "Memory in gigabytes that a worker may use by itself, above which it is "
+              "replaced; with engine docker, that the whole container may use. 0: no limit.", 0,
+              "containerResourceRequirements.memoryInGBLimit",
               ("--gbl", "--memory-gb-limit"), minimum=0, maximum=1_000_000),
         Field("max_requests_per_worker", "integer", "Requests after which a worker is replaced by a fresh one. 0: "
               "never.", 0, "maxRequestsPerWorker", ("--max-requests-per-worker",), minimum=0, maximum=10**12),
@@ -95,6 +120,16 @@ LOCAL = ConfigSpec(
               "tunnels may call the service. *: any.", [], "allowedHosts", ("--allowed-hosts",)),
         Field("keep_last_request", "boolean", "Whether a worker remembers the last request of up to 64 KiB that it "
               "answered, in memory only, for --replay.", True, "keepLastRequest", ("--keep-last-request",)),
+        Field("engine", "string", "What runs the service: process, docker (a container), or auto: a container where a "
+              "Docker engine answers, else a process. A service keeps its engine.", "process", "engine",
+              ("--engine",), pattern="|".join(ENGINES), rule="must be 'process', 'docker' or 'auto'"),
+        Field("cpu_cores_limit", "number", "CPU cores that the container may use; only with engine docker. 0: no "
+              "limit.", 0, "containerResourceRequirements.cpuLimit", ("--ccl", "--cpu-cores-limit"), minimum=0,
+              maximum=1_000),
+        Field("no_probe", "boolean", "Whether a new revision gets traffic without scoring the script's sample first.",
+              False, "noProbe", ("--no-probe",)),
+        Field("sample_headers", "mapping", "Headers of the request that scores the sample, for a script that asks for "
+              "them.", {}, "sampleHeaders", ("--sample-header",)),
     ),
-    (keys_differ, variables_are_strings, hosts_are_names, one_kind_of_auth),
+    (keys_differ, variables_are_strings, headers_are_strings, hosts_are_names, one_kind_of_auth, container_has_limits),
 )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mldeploy_jupyter.core.errors import DeploymentFailed
-from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.json_record import JsonRecord
 
 
 @dataclass(frozen=True)

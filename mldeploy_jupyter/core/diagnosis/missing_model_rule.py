@@ -122,10 +122,18 @@ def _below_model_folder(path: str, facts: Facts) -> str | None:
     pure, root = PurePath(path), str(facts.settings.get("model_dir") or "")
     if root and pure.is_relative_to(root):
         return str(pure.relative_to(root))
-    if "azureml-models" in pure.parts:
-        rest = pure.parts[pure.parts.index("azureml-models") + 1 :]
+    if "azureml-models" in pure.parts:  # in a container the folder is elsewhere, with the same folders in it
+        rest, own = _below_models(pure), _below_models(PurePath(root))
+        if own and rest[: len(own)] == own:
+            return str(PurePath(*rest[len(own) :]))
         return str(PurePath(*rest)) if rest else path
     return None
+
+
+def _below_models(path: PurePath) -> tuple[str, ...]:
+    """The parts of a path behind `azureml-models`."""
+    parts = path.parts
+    return parts[parts.index("azureml-models") + 1 :] if "azureml-models" in parts else ()
 
 
 def _nearest(path: str, files: list[str]) -> str:

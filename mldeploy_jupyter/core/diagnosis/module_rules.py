@@ -46,7 +46,10 @@ def azureml_missing(facts: Facts) -> Cause | None:
     if module.partition(".")[0] != "azureml":
         return None
     what = f"the script imports {module}, which a service does not have"
+    raised = facts.find_exception("ModuleNotFoundError") or {}
+    _, told, reason = str(raised.get("message")).partition(f"there is no {module}: ")  # by the server's import hook
     why = "it has what scoring scripts of v1 use: azureml.core.model, azureml.contrib.services and the like"
+    why = reason if told else why
     hint = f"take the import of {module} out of the script, {facts.retry_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module)
 

@@ -44,7 +44,9 @@ def port_in_use(facts: Facts) -> Cause | None:
         return None
     port, holder = facts.failure.get("port"), facts.failure.get("holder")
     why = "another process listens on it; which one could not be read"
-    if isinstance(holder, dict) and holder.get("pid"):
+    if isinstance(holder, dict) and holder.get("container"):
+        why = f"the container {shorten(str(holder['container']), 120)} has it"
+    elif isinstance(holder, dict) and holder.get("pid"):
         command = shorten(str(holder.get("command") or ""), 120)
         why = f"{command or 'a process'} (process {holder['pid']}) listens on it"
     hint = "stop that process, give another port, or leave the port out to get a free one"

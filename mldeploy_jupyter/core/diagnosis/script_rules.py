@@ -68,12 +68,15 @@ def contract(facts: Facts) -> Cause | None:
 
 
 def sklearn_externals(facts: Facts) -> Cause | None:
-    # The common import in scripts of 2019; scikit-learn removed it in 0.23.
+    # Common imports in scripts of 2019; scikit-learn removed them in 0.23. The server answers that of joblib itself.
     raised = facts.find_exception("ImportError", "ModuleNotFoundError")
-    if raised is None or "sklearn.externals" not in exception_attribute(raised, "name") + str(raised.get("message")):
+    text = "" if raised is None else f"{exception_attribute(raised, 'name')} {raised.get('message')}"
+    if raised is None or "sklearn.externals" not in text:
         return None
-    what = "scikit-learn no longer brings joblib as sklearn.externals.joblib"
-    hint = f"write import joblib in place of this line, {facts.retry_hint()}"
+    named = re.search(r"sklearn\.externals\.(\w+)|cannot import name '(\w+)'", text)
+    part = (named[1] or named[2]) if named else "joblib"
+    what = f"scikit-learn no longer brings {part} as sklearn.externals.{part}"
+    hint = f"write import {part} in place of this line, {facts.retry_hint()}"
     return facts.cause("sklearn-externals", what, describe_exception(raised), hint, module="sklearn.externals")
 
 
@@ -170,7 +173,13 @@ def sample_failed(facts: Facts) -> Cause | None:
         return facts.cause("sample-failed", what, describe_exception(raised), hint, exception=raised.get("type"))
     what = "the new version did not answer as it must"
     hint = f"correct run() or the sample in @input_schema, {facts.retry_hint()}"
-    if "/score" in facts.message:
+    if facts.failure.get("refused"):
+        what = "run() refused the sample"
+        options = (
+            "give the headers that it needs with --sample-header NAME=VALUE, or leave the sample out with --no-probe"
+        )
+        hint = f"{options}, {facts.retry_hint()}"
+    elif "/score" in facts.message:
         what = "the sample was not scored"
     response = facts.failure.get("response")
     location = UNKNOWN_LOCATION

@@ -46,6 +46,20 @@ DISTRIBUTIONS = {
     "zmq": "pyzmq",
 }
 
+# Distributions that ended, or that only conda calls so -> what to install from PyPI in their place.
+REPLACED = {
+    "beautifulsoup": "beautifulsoup4",
+    "matplotlib-base": "matplotlib",
+    "msgpack-python": "msgpack",
+    "opencv": "opencv-python",
+    "py-opencv": "opencv-python",
+    "py-xgboost": "xgboost",
+    "pycrypto": "pycryptodome",
+    "pytables": "tables",
+    "pytorch": "torch",
+    "tensorflow-gpu": "tensorflow",
+}
+
 # Well-known modules whose distribution has their name. Any other name on an index may be a stranger's.
 SAME_NAMES = frozenset(
     """

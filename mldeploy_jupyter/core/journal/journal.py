@@ -20,6 +20,7 @@ import orjson
 
 from mldeploy_jupyter.core.copying import write_all
 from mldeploy_jupyter.core.files import UNREADABLE, make_private_dir
+from mldeploy_jupyter.core.lines.backwards import lines_backwards
 from mldeploy_jupyter.core.patience import Patience, Wait, current_patience
 from mldeploy_jupyter.core.records import utc_now
 from mldeploy_jupyter.core.storage_errors import may_come_back
@@ -30,6 +31,8 @@ _ONLY_PLAIN = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 _MOST_EVENTS = 2**53  # a damaged `seq` may be any number
 
+READ_BYTES = 1_000_000  # of a journal at a time
+
 Kind = Literal["started", "log", "progress", "finished", "state", "failed"]
 
 # The stages in their order, with their titles.
@@ -37,6 +40,7 @@ STAGES: dict[str, str] = {
     "check": "Check",
     "bundle": "Bundle",
     "environment": "Environment",
+    "image": "Build image",
     "push": "Push image",
     "rollout": "Roll out",
     "probe": "Probe",
@@ -52,8 +56,8 @@ class Event:
     whole. `kind` is one of:
 
     - `started`, and `finished` or `failed`: once for each stage; `data["seconds"]` is its monotonic duration;
-    - `log`: one raw line of output;
-    - `progress`: `data["fraction"]` (0 to 1), or only a text;
+    - `log`: one raw line of output, of the step `data["step"]` if it has one;
+    - `progress`: `data["fraction"]` (0 to 1), or only a text; with `data["step"]`, the title of a step, of that step;
     - `state`: a new state of the deployment, `data["state"]`: running, live, failed, cancelled or interrupted.
 
     The last `state` or `failed` event of a failed deployment has `data["cause"]`.
@@ -92,7 +96,7 @@ class Journal:
         self._seq = 0
         try:
             if create:
-                make_private_dir(path.parent)
+                self._waiting_for_disk(lambda: make_private_dir(path.parent))
             self._waiting_for_disk(self._open)
         except OSError:
             if required:
@@ -122,9 +126,9 @@ class Journal:
             self._close_quietly()
 
     def _open(self) -> None:
-        events = list(read_events(self.path))
+        last = _read_last_event(self.path)
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._seq = max(self._seq, events[-1].seq if events else 0)
+        self._seq = max(self._seq, last.seq if last is not None else 0)
         if _ends_torn(self.path):
             os.write(self._fd, b"\n")
 
@@ -142,12 +146,13 @@ class Journal:
         with suppress(OSError):
             os.close(fd)
 
-    def _waiting_for_disk(self, step: Callable[[], None]) -> None:
+    def _waiting_for_disk(self, step: Callable[[], object]) -> None:
         wait = Wait("the journal", self._patience)
         folder = self.path.parent if self._patience.is_long else None
         while True:
             try:
-                return step()
+                step()
+                return
             except OSError as error:
                 if not may_come_back(error, folder) or not wait.pause(str(error)):
                     raise
@@ -169,13 +174,17 @@ class JournalReader:
         """The number of bytes that were read so far."""
         return self._offset
 
-    def read(self, limit: int = -1) -> list[Event]:
-        """The new events; empty when nothing was appended, or when there is no file yet.
+    def read(self, limit: int = READ_BYTES) -> list[Event]:
+        """The new events in the next `limit` bytes; empty when nothing was appended, or when there is no file yet."""
+        return list(parse_events(self._read_lines(limit)))
 
-        With a `limit` at most that many bytes are read, for a journal that is long when reading it begins.
-        """
-        lines = self._read_lines(limit)
-        return [event for line in lines if (event := parse_event(line)) is not None]
+    def read_all(self) -> Iterator[Event]:
+        """The new events up to the end of the file, of which a part is in memory at a time."""
+        while True:
+            begin = self._offset
+            yield from parse_events(self._read_lines(READ_BYTES))
+            if self._offset - begin < READ_BYTES:
+                return
 
     def _read_lines(self, limit: int) -> list[bytes]:
         try:
@@ -222,14 +231,25 @@ def follow_events(
     reader = JournalReader(path)
     stopping = False
     while True:
-        events = reader.read()
-        yield from events
-        if not events:
+        is_new = False
+        for event in reader.read_all():
+            is_new = True
+            yield event
+        if not is_new:
             if stopping:
                 return
             stopping = stop()
             if not stopping:
                 sleep(interval)
+
+
+def _read_last_event(path: Path) -> Event | None:
+    try:
+        file = path.open("rb")
+    except UNREADABLE:
+        return None
+    with file:
+        return next(parse_events(lines_backwards(file)), None)
 
 
 def _ends_torn(path: Path) -> bool:

@@ -89,7 +89,8 @@ def stage_lines(
 def closing_lines(timeline: Timeline, width: int = 80, colour: bool = False) -> list[str]:
     """The end of a deployment: one line, or the cell's lines and `error:`, `cause:`, `hint:`; [] while it runs."""
     if timeline.state == "Live":
-        return [f"Live at {one_line(timeline.scoring_uri)} after {format_duration(timeline.elapsed)}"]
+        where = f"Live at {one_line(timeline.scoring_uri)}" if timeline.scoring_uri else "Made"
+        return [f"{where} after {format_duration(timeline.elapsed)}"]
     if timeline.state == "Failed":
         return cause_lines(timeline.cause or {}, width, colour)
     if timeline.state in ("Cancelled", "Interrupted"):

@@ -19,13 +19,24 @@ END_STATES = {"live": "Live", "failed": "Failed", "cancelled": "Cancelled", "int
 
 
 @dataclass
+class StepView:
+    """A step of a stage that has several, such as one of an image's build. Its fields are as those of `StageView`."""
+
+    title: str
+    status: str = "Running"
+    fraction: float | None = None
+    seconds: float | None = None
+    started: str = ""
+
+
+@dataclass
 class StageView:
     """One stage. `status`: Waiting, Running, Done, Failed, Cancelled, Interrupted, Not reached or Not needed.
 
     `planned` is False for a stage that the deployment's plan leaves out, such as an image for a local service.
     `seconds` is its duration, or how long it has run so far; `last_seconds` how long it took in the last deployment;
     each is None when unknown. `fraction` (0 to 1) is the progress of a running stage that reports it. `log` holds its
-    last lines of output, raw, and `lines` counts all of them.
+    last lines of output, raw, and `lines` counts all of them. `steps` are those that it told of, in their order.
     """
 
     id: str
@@ -40,6 +51,7 @@ class StageView:
     started: str = ""
     planned: bool = True
     lines: int = 0
+    steps: list[StepView] = field(default_factory=list)
 
 
 @dataclass
@@ -61,7 +73,7 @@ class Timeline:
     scoring_uri: str = ""
     message: str = ""
     cause: dict[str, Any] | None = None
-    stages: list[StageView] = field(default_factory=lambda: [StageView(*item) for item in STAGES.items()])
+    stages: list[StageView] = field(default_factory=lambda: [StageView(name, STAGES[name]) for name in _shown(())])
     log: list[str] = field(default_factory=list)  # lines that belong to no stage
     elapsed: float = 0.0
     started: str = ""
@@ -127,13 +139,18 @@ def update_elapsed(timeline: Timeline, now: datetime) -> None:
     for stage in timeline.stages:
         if stage.status == "Running":
             stage.seconds = _seconds_between(stage.started, now)
+            for step in stage.steps:
+                if step.status == "Running":
+                    step.seconds = _seconds_between(step.started, now)
 
 
 def _apply_to_stage(stage: StageView, event: Event) -> None:
     if event.kind == "started":
         stage.status, stage.started, stage.detail = "Running", event.time, event.text
         stage.seconds = stage.fraction = None
+        stage.steps = []
     elif event.kind == "progress":
+        _apply_step(stage, event)
         stage.detail = event.text or stage.detail
         stage.fraction = _number(event.data.get("fraction"), stage.fraction)
     elif event.kind == "finished":
@@ -148,7 +165,28 @@ def _apply_to_stage(stage: StageView, event: Event) -> None:
         _set_duration(stage, event)
 
 
+def _apply_step(stage: StageView, event: Event) -> None:
+    """Begins the step that a progress names, which ends the one before it, or brings it up to date."""
+    title = event.data.get("step")
+    if not isinstance(title, str) or not title:
+        return
+    step = next((step for step in stage.steps if step.title == title), None)
+    if step is None:
+        _end_steps(stage, "Done", event.time)
+        step = StepView(title, started=event.time)
+        stage.steps.append(step)
+    step.fraction = _number(event.data.get("fraction"), step.fraction)
+
+
+def _end_steps(stage: StageView, status: str, time: str) -> None:
+    for step in stage.steps:
+        if step.status == "Running":
+            step.status, step.fraction = status, None
+            step.seconds = _seconds_between(step.started, time)
+
+
 def _set_duration(stage: StageView, event: Event) -> None:
+    _end_steps(stage, "Done" if stage.status == "Not needed" else stage.status, event.time)
     stage.fraction = None
     stage.seconds = _number(event.data.get("seconds"), _seconds_between(stage.started, event.time))
 
@@ -192,7 +230,14 @@ def _apply_start(timeline: Timeline, event: Event) -> None:
             planned=stage_id in needed,
         )
         for stage_id, title in STAGES.items()
+        if stage_id in _shown(needed)
     ]
+
+
+def _shown(needed: Iterable[Any]) -> list[str]:
+    """The stages that have a row, for a plan that needs these: an image takes the place of the environment."""
+    hidden = "environment" if "image" in needed and "environment" not in needed else "image"
+    return [name for name in STAGES if name != hidden or name in needed]
 
 
 def _end_stages(timeline: Timeline, event: Event) -> None:
@@ -200,6 +245,7 @@ def _end_stages(timeline: Timeline, event: Event) -> None:
         if stage.status == "Running":
             stage.status = "Done" if timeline.state == "Live" else timeline.state
             stage.seconds = _seconds_between(stage.started, event.time)
+            _end_steps(stage, stage.status, event.time)
             stage.fraction = None
         elif stage.status == "Waiting":
             stage.status = "Not needed" if timeline.state == "Live" else "Not reached"

@@ -55,6 +55,8 @@ def format_duration(seconds: float | None) -> str:
 def describe_state(timeline: Timeline) -> str:
     target = TARGETS.get(timeline.target, one_line(timeline.target))
     revision = f", revision {timeline.revision}" if timeline.revision else ""
+    if timeline.operation == "package" and timeline.state in ("Deploying", "Live"):  # nothing is deployed
+        return "made" if timeline.state == "Live" else "being made"
     if timeline.state in ("Deploying", "Updating"):
         return f"{timeline.state.lower()}{' to' if timeline.state == 'Deploying' else ' on'} {target}{revision}"
     if timeline.state == "Live":
@@ -86,6 +88,8 @@ def target_title(target: str) -> str:
 def describe_stage(stage: StageView, timeline: Timeline) -> str:
     """What stands beside the name of a stage, in a view that draws state, progress and durations itself."""
     if stage.id == "push" and stage.status == "Not needed":
+        if timeline.stage("image") is not None:
+            return f"not needed: {TARGETS.get(timeline.target, one_line(timeline.target))} needs no registry"
         return f"no image is needed: {TARGETS.get(timeline.target, one_line(timeline.target))} runs the bundle itself"
     if stage.id == "switch" and timeline.serving and stage.status == "Waiting":
         return f"from revision {timeline.serving}"

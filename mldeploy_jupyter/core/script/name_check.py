@@ -11,6 +11,7 @@ import difflib
 import importlib.util
 import sys
 from collections.abc import Container, Iterator
+from functools import lru_cache
 from types import CodeType
 
 from mldeploy_jupyter.core.errors import EntryScriptError
@@ -68,8 +69,20 @@ def check_source(text: str, filename: str, notebook_names: Container[str] = ()) 
             that is defined nowhere (code `name-error`, or `notebook-name` for one of the notebook's), or that only
             `init()` has, for want of `global` (`global-missing`).
     """
+    try:
+        return _check_once(text, filename)
+    except EntryScriptError:
+        pass
     script = check(text, filename)
-    _check_names(text, filename, notebook_names)
+    _check_names(text, filename, notebook_names)  # says more, since it knows the notebook's names
+    return script
+
+
+@lru_cache(maxsize=16)
+def _check_once(text: str, filename: str) -> EntryScript:
+    """A script that is right is checked once, by the cell that writes it, not again by each deployment."""
+    script = check(text, filename)
+    _check_names(text, filename, ())
     return script
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from mldeploy_jupyter.core.files import atomic_write, file_lock, make_private_dir, read_json
-from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.json_record import JsonRecord
 
 KEPT_PER_FILE = 50  # texts of each script file; the oldest are removed
 

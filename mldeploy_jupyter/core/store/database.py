@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mldeploy_jupyter.core.errors import MldeployError, StorageError, StoreError
 from mldeploy_jupyter.core.files import file_version, free_bytes
+from mldeploy_jupyter.core.imports import without_collections
 from mldeploy_jupyter.core.patience import Wait
 from mldeploy_jupyter.core.store import tables
 from mldeploy_jupyter.core.store.disk_reserve import make_reserve, release_reserve
@@ -233,7 +234,8 @@ def import_driver(url: str) -> None:
 
 def _open_engine(url: str) -> tuple[Engine, str, Path | None]:
     """The engine, the database's name in messages, and the path of a SQLite file."""
-    import sqlalchemy as sa
+    with without_collections():
+        import sqlalchemy as sa
     from sqlalchemy.exc import ArgumentError
 
     try:
@@ -290,7 +292,8 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain
             why=f"{text}; whether the change was made is not known",
             hint="look whether it is there before you run the command again",
         )
-    if path is not None and "readonly" in text:
+    # Without the files it shares between processes, SQLite cannot open the store of a read-only disk.
+    if path is not None and ("readonly" in text or ("unable to open" in text and _is_read_only(path.parent))):
         return StorageError(
             f"the workspace's store could not be written: {label}",
             why="the file, its folder or its file system is read-only",
@@ -313,6 +316,13 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain
     else:
         hint = 'check that the server runs and that "store" in .mldeploy/config.json is right'
     return StoreError(f"the workspace's store cannot be used: {label}", why=text, hint=hint)
+
+
+def _is_read_only(folder: Path) -> bool:
+    try:
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _hint_for_damage(path: Path | None) -> str:

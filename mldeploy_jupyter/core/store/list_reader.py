@@ -7,8 +7,9 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mldeploy_jupyter.core.json_record import JsonRecord
 from mldeploy_jupyter.core.name_rules import is_plain_name
-from mldeploy_jupyter.core.records import DeploymentRecord, JsonRecord, ModelRecord, RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.store.rows import Rows, from_columns
 from mldeploy_jupyter.core.store.sqlite import load_json
 from mldeploy_jupyter.core.store.tables import tables

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter.core.errors import StoreError
-from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.json_record import JsonRecord
 from mldeploy_jupyter.core.store.database import Database
 
 if TYPE_CHECKING:

@@ -100,8 +100,8 @@ def _listen(engine: Engine, journal: str, path: Path) -> None:
     def _on_connect(connection: Any, record: Any) -> None:
         read_damaged_text(connection)
         connection.isolation_level = None  # keeps the driver from beginning transactions itself
-        if not path.stat().st_size:
-            with suppress(OSError):
+        with suppress(OSError):
+            if not path.stat().st_size:
                 path.chmod(0o600)
         set_journal_mode(connection, journal)
         connection.execute("PRAGMA synchronous=FULL")

@@ -33,7 +33,7 @@ from mldeploy_jupyter.core.store.tables import read_creation, tables
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Select, Table
 
-    from mldeploy_jupyter.core.records import JsonRecord
+    from mldeploy_jupyter.core.json_record import JsonRecord
 
 
 class Store:
@@ -124,7 +124,7 @@ class Store:
     def get_model(self, name: str, version: int | None = None) -> ModelRecord | None:
         """The model, by default the latest version that was not deleted."""
         table = self._tables.models
-        query = table.select().where(table.c.name == name, table.c.deleted == 0)
+        query = table.select().where(table.c.name == name, table.c.deleted == 0, _is_version_in(table))
         if version is not None:
             query = query.where(table.c.version == version)
         query = query.order_by(table.c.version.desc()).limit(1)
@@ -133,19 +133,20 @@ class Store:
 
     def list_models(self, name: str | None = None, latest: bool = False) -> list[ModelRecord]:
         """The models that were not deleted, newest first; with `latest` only the highest version of each name."""
+        import sqlalchemy as sa
+
         table = self._tables.models
-        query = table.select().where(table.c.deleted == 0)
+        where = [table.c.deleted == 0, _is_version_in(table)]
         if name is not None:
-            query = query.where(table.c.name == name)
+            where.append(table.c.name == name)
+        query = table.select().where(*where)
+        if latest:
+            highest = sa.select(table.c.name, sa.func.max(table.c.version).label("version"))
+            newest = highest.where(*where).group_by(table.c.name).subquery()
+            query = query.where(table.c.name == newest.c.name, table.c.version == newest.c.version)
         order = (table.c.created_time.desc(), table.c.name, table.c.version.desc())
         found = self._rows.find(ModelRecord, query.order_by(*order))
-        records = [record for record in found if is_plain_name(record.name) and record.version > 0]
-        if not latest:
-            return records
-        highest: dict[str, int] = {}
-        for record in records:
-            highest[record.name] = max(record.version, highest.get(record.name, 0))
-        return [record for record in records if record.version == highest[record.name]]
+        return [record for record in found if is_plain_name(record.name)]
 
     def list_model_ids(self, start: str = "") -> list[tuple[str, int]]:
         """Name and version of every model whose name begins with `start`, by name; without their other columns."""
@@ -501,6 +502,14 @@ def _find_damaged(connection: Connection, query: Select[Any]) -> list[int]:
     """The row ids, the first column, of rows whose name, the second, or version, the third, is damaged."""
     rows = connection.execute(query).all()
     return [row[0] for row in rows if not is_plain_name(row[1]) or not all(map(_is_version, row[2:]))]
+
+
+def _is_version_in(table: Table) -> ColumnElement[bool]:
+    """The condition that a row's version is one: SQLite keeps any value in a column of numbers."""
+    import sqlalchemy as sa
+
+    number = sa.cast(table.c.version, sa.Integer)
+    return sa.and_(number == table.c.version, number > 0, number <= HIGHEST)
 
 
 def _is_version(value: object) -> bool:

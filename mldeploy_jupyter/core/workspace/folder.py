@@ -18,15 +18,22 @@ from typing import Any, TypeVar
 
 from mldeploy_jupyter.core.artifacts.artifact_store import ArtifactStore
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
-from mldeploy_jupyter.core.files import atomic_write, make_private_dir, read_json, search_folders, write_json
-from mldeploy_jupyter.core.records import JsonRecord
+from mldeploy_jupyter.core.files import (
+    WORKSPACE_FOLDER,
+    atomic_write,
+    make_private_dir,
+    read_json,
+    search_folders,
+    write_json,
+)
+from mldeploy_jupyter.core.json_record import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
 from mldeploy_jupyter.core.workspace import known_workspaces
 from mldeploy_jupyter.serving.system.removal import remove_tree
 
 Opened = TypeVar("Opened")
 
-FOLDER = ".mldeploy"
+FOLDER = WORKSPACE_FOLDER
 
 VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, in place of a search
 
@@ -53,6 +60,8 @@ class WorkspaceConfig(JsonRecord):
     friendly_name: str | None = None
     description: str | None = None
     tags: dict[str, Any] | None = None
+    base_image: str | None = None  # of images whose service names none; {python} is replaced by the version
+    image_registry: str | None = None  # where images are pushed, such as registry.example:5000/team
 
 
 @dataclass(frozen=True)

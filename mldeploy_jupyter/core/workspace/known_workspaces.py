@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
-from mldeploy_jupyter.core.files import file_lock, make_private_dir, write_json
+from mldeploy_jupyter.core.files import WORKSPACE_FOLDER, file_lock, make_private_dir, write_json
 
 HOME_VARIABLE = "MLDEPLOY_HOME"  # names the folder that the list is in
 
@@ -32,7 +33,9 @@ def find_damaged_index(*, index: Path | None = None) -> Path | None:
 
 def remember_root(root: Path, *, index: Path | None = None) -> None:
     """Adds the folder to the list. An error of writing the list is ignored."""
-    _change(index or index_path(), add=str(root))
+    path = index or index_path()
+    if str(root) not in _read(path):
+        _change(path, add={str(root)})
 
 
 def drop_missing_roots(*, index: Path | None = None) -> None:
@@ -41,26 +44,55 @@ def drop_missing_roots(*, index: Path | None = None) -> None:
 
 
 def list_roots(*, index: Path | None = None) -> list[Path]:
-    """The folders by path. Those that are no longer workspaces are left out and removed from the list."""
+    """The folders by path. Those that are no longer workspaces are left out and removed from the list.
+
+    One that was moved takes its place again while a service of it runs as a process.
+    """
     path = index or index_path()
     roots = _read(path)
-    existing = [root for root in roots if _is_workspace(root)]
-    if existing != roots:
-        _change(path)
-    return [Path(root) for root in existing]
+    existing = {root for root in roots if _is_workspace(root)}
+    if len(existing) != len(roots):
+        moved = _find_served_roots()
+        _change(path, add=moved)
+        existing |= moved
+    return [Path(root) for root in sorted(existing)]
 
 
-def _change(path: Path, add: str | None = None) -> None:
-    """Adds one folder to the list, and removes those that are no longer workspaces."""
-    if add is not None and add in _read(path):
-        return
+def _find_served_roots(proc: Path = Path("/proc")) -> set[str]:
+    """Workspaces of which a service of this user runs: a supervisor's working directory stays right after a move.
+
+    Those of another list, which `MLDEPLOY_HOME` names, are left out.
+    """
+    home = os.environ.get(HOME_VARIABLE, "")
+    found = set()
+    with suppress(OSError):  # no Linux
+        for process in proc.iterdir():
+            with suppress(OSError):  # it ended, or is another user's
+                root, marker, _ = os.readlink(process / "cwd").rpartition(f"/{WORKSPACE_FOLDER}/services/")
+                if (
+                    marker
+                    and process.stat().st_uid == os.geteuid()
+                    and _environ(process).get(HOME_VARIABLE, "") == home
+                ):
+                    found.add(f"{root}/{WORKSPACE_FOLDER}")
+    return {root for root in found if _is_workspace(root)}
+
+
+def _environ(process: Path) -> dict[str, str]:
+    """The variables that a process was started with, by its folder of `/proc`."""
+    entries = os.fsdecode((process / "environ").read_bytes()).split("\0")
+    return {name: value for name, _, value in (entry.partition("=") for entry in entries)}
+
+
+def _change(path: Path, add: Collection[str] = ()) -> None:
+    """Adds folders to the list, and removes those that are no longer workspaces."""
     try:
         make_private_dir(path.parent)
         with file_lock(path.with_suffix(".lock")):
             if _is_damaged(path):
                 path.replace(_aside(path))
             roots = {root for root in _read(path) if _is_workspace(root)}
-            write_json(path, sorted(roots | ({add} if add else set())))
+            write_json(path, sorted(roots.union(add)))
     except OSError:
         pass  # such as a read-only home: the workspace is found from its own folder anyway
 

@@ -72,11 +72,11 @@ def make_figure(
     result: MeasuredRun, kind: str = "spectrum", *, dark: bool | None = None, budget: float | None = None
 ) -> Figure:
     """A picture of a run as a figure of plotly. `budget` is a limit in milliseconds to draw. Raises as `make_chart`."""
-    return draw_figure(kind, Measured(result.samples, result.plan, budget=budget), dark)
+    return draw_figure(kind, Measured(result.counted, result.plan, result.marks, budget), dark)
 
 
 def make_svg(
     result: MeasuredRun, kind: str = "spectrum", *, dark: bool | None = None, budget: float | None = None
 ) -> str:
     """The same as SVG; `dark` is as in `draw_svg`. Raises as `make_chart`."""
-    return draw_svg(kind, Measured(result.samples, result.plan, budget=budget), dark)
+    return draw_svg(kind, Measured(result.counted, result.plan, result.marks, budget), dark)

@@ -29,7 +29,7 @@ FAILURES: tuple[tuple[str, tuple[Outcome, ...]], ...] = (
         "failed",
         (
             Outcome.CLIENT_ERROR, Outcome.SERVER_ERROR, Outcome.NO_CONNECTION, Outcome.BROKEN_ANSWER,
-            Outcome.UNAUTHORISED, Outcome.THROTTLED,
+            Outcome.UNAUTHORISED, Outcome.THROTTLED, Outcome.UNAVAILABLE,
         ),
     ),
     ("never sent", (Outcome.DROPPED,)),

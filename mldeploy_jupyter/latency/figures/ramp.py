@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from mldeploy_jupyter.latency.figures.charts import (
@@ -16,7 +15,7 @@ from mldeploy_jupyter.latency.figures.charts import (
     log_ticks,
 )
 from mldeploy_jupyter.latency.figures.measured import Measured, failure_notes
-from mldeploy_jupyter.latency.statistics import QUANTILES, percentile_name
+from mldeploy_jupyter.latency.statistics import QUANTILES, find_knee, percentile_name
 from mldeploy_jupyter.latency.summary import summarise
 from mldeploy_jupyter.latency.verdict import format_milliseconds
 
@@ -57,18 +56,6 @@ def ramp_chart(measured: Measured) -> LineChart:
         limit=(measured.budget, f"budget {format_milliseconds(measured.budget)}") if measured.budget else None,
         notes=failure_notes(measured),
     )
-
-
-def find_knee(rates: Sequence[float], latencies: Sequence[float]) -> int | None:
-    """The step at which rate divided by latency, Kleinrock's power, is greatest; None when that is the last.
-
-    Up to it more load buys more answers than it costs in waiting, from there on it is the other way about.
-    """
-    power = [rate / latency if latency > 0 else 0.0 for rate, latency in zip(rates, latencies, strict=True)]
-    if len(power) < 3:
-        return None
-    best = max(range(len(power)), key=power.__getitem__)
-    return best if best < len(power) - 1 else None
 
 
 def _words(row: Row) -> str:

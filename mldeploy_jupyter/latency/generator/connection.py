@@ -10,6 +10,7 @@ from typing import Any, Protocol, cast
 
 import httptools
 
+from mldeploy_jupyter.latency.generator.transport import Receiver
 from mldeploy_jupyter.latency.recording import Outcome
 
 _DURATIONS = re.compile(rb"([a-z]+)\s*;\s*dur\s*=\s*([0-9.]+)", re.IGNORECASE)
@@ -67,7 +68,7 @@ class Owner(Protocol):
         """The connection is closed. `expected` when an answer had announced it, or this side closed it."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(Receiver):
     """Sends with `send`; the owner hears of the end of each request once."""
 
     __slots__ = (
@@ -80,7 +81,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, None)
         self.request: Request | None = None
         self._timing = b""
-        self._arrived = NAN  # when its last bytes were read
+        self._arrived = NAN  # when its last bytes did
         self.closing = False
         self.last = False  # whether it is closed after the request that is under way: the service has moved
         self.seconds = NAN  # that it took to open; nan once a request was sent
@@ -105,13 +106,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
-    def data_received(self, data: bytes) -> None:
-        self._arrived = monotonic()
+    def receive(self, data: bytes | memoryview, arrived: float) -> None:
         if self.closing:
             return
         if self.request is None:  # an answer that nobody asked for
             self.close()
             return
+        self._arrived = arrived if arrived >= self.request.sent else monotonic()
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -163,7 +164,7 @@ class Connection(asyncio.Protocol):
         elif status < 400:
             outcome = Outcome.BROKEN_ANSWER
         elif status == 503 and self._retry:
-            outcome = Outcome.THROTTLED
+            outcome = Outcome.UNAVAILABLE
         else:
             outcome = _OUTCOMES.get(status) or (Outcome.CLIENT_ERROR if status < 500 else Outcome.SERVER_ERROR)
         answer = Answer(status, outcome, self._revision, self._timing)

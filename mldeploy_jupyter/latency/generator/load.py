@@ -7,32 +7,29 @@ import gc
 import os
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from statistics import median
 from time import monotonic
 from typing import Any
 
-from mldeploy_jupyter.latency.arrivals import plan_arrivals, plan_blocks
+from mldeploy_jupyter.latency.arrivals import Block, plan_arrivals, plan_blocks
 from mldeploy_jupyter.latency.generator.alarm import Alarm
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
-from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, STANDSTILL_SECONDS, Watch
+from mldeploy_jupyter.latency.generator.done_blocks import DoneBlocks
+from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, STANDSTILL_SECONDS, Watch, stolen_seconds
+from mldeploy_jupyter.latency.generator.measured_service import MeasuredService
 from mldeploy_jupyter.latency.generator.pool import Pool
 from mldeploy_jupyter.latency.generator.recorder import Recorder
 from mldeploy_jupyter.latency.generator.turns import ClosedTurn, OpenTurn, Turn
 from mldeploy_jupyter.latency.payloads import Payload
-from mldeploy_jupyter.latency.plan import AUTO_RATE, AUTO_SHARE, LatencyPlan
+from mldeploy_jupyter.latency.plan import AUTO_RATE, AUTO_SHARE, LatencyPlan, choose_duration
 from mldeploy_jupyter.latency.recording import Outcome, Phase
 
 TICK_LOOKS = 10  # looks at the clock between two ticks, which do all that is not urgent: 50 ms
 
 PROGRESS_SECONDS = 0.25
-
-DEAD_SECONDS = 5.0  # without one answer, while every connection is refused or breaks
-
-DEAD_REQUESTS = 3  # of them, at least
-
-KEY_SECONDS = 1.0  # between two questions for the key of a service that answers 401
 
 LEAST_RATE = 0.1  # requests a second, where the generator chooses it
 
@@ -41,26 +38,6 @@ LEAD_SECONDS = 0.005  # between the decision to begin a turn and its first reque
 WARMUP_TIMEOUTS = 3  # in a row, after which the rest of the warm-up is left out
 
 RAMP_SHARE = 0.5  # of the requests of a step that must be answered well for the ramp to go on
-
-
-@dataclass
-class _Service:
-    """What the load knows of one service. Times are those of the monotonic clock."""
-
-    pool: Pool
-    name: str
-    cold: bool
-    warm_seconds: list[float] = field(default_factory=list)  # service times of the warm-up
-    refused_since: float | None = None
-    refusals: int = 0
-    dead: bool = False
-    finished: bool = False  # its ramp went as far as it can
-    key_asked: float = -KEY_SECONDS
-    rejected: int = 0  # answers 401 since the last new key
-    told: set[str] = field(default_factory=set)  # the kinds of notes that are written once
-    revision: int = 0
-    answered: int = 0  # requests of this turn with outcome OK
-    started: int = 0  # requests of this turn
 
 
 class Load:
@@ -87,18 +64,21 @@ class Load:
             else plan.connections
         )
         self._services = [
-            _Service(
+            MeasuredService(
                 Pool(
                     index,
                     payloads,
                     limit,
                     plan.timeout,
                     ask_key=self._ask_key,
-                    cannot_connect=lambda index, why: self._note_once(index, "connection", f"no connection: {why}"),
+                    cannot_connect=lambda index, why: self._services[index].note_once(
+                        "connection", f"no connection: {why}"
+                    ),
                     ended=self._ended,
                 ),
                 service.name,
                 service.cold,
+                partial(self._note, index),
             )
             for index, service in enumerate(plan.services)
         ]
@@ -109,17 +89,21 @@ class Load:
         self._drained: asyncio.Future[None] | None = None
         self._end: asyncio.Future[str] = self._loop.create_future()
         self._limit_reached = False
+        self._time_limit: asyncio.TimerHandle | None = None
         self.rate, self.rate_reason = plan.rate, ""
 
         self._turn: Turn | None = None
         self._current = -1  # index of the service whose turn it is
         self._block = -1
         self._blocks = plan_blocks(plan, self._draw)
-        self._done_blocks: list[list[float]] = []
+        self._more_seconds = 0.0  # under load, in which that is measured again
         self._arrivals: dict[tuple[int, int], tuple[Iterator[float], float]] = {}
 
         self.watch = watch or Watch()
+        self._done = DoneBlocks(self.watch, len(self._services), origin)
+        self._stolen_before = stolen_seconds()
         self._looks = 0
+        self._looked = monotonic()  # the look before this one: what arrived until then has been read
         self._ticked = monotonic()
         self._next_progress = 0.0
         self._parent = os.getppid()
@@ -130,7 +114,7 @@ class Load:
     async def run(self) -> str:
         """Returns why the run ended: finished, cancelled, limit, slept or died."""
         self._alarm.set(monotonic())
-        stop = self._loop.call_later(self._plan.max_seconds, self._stop_at_time_limit)
+        self._set_time_limit()
         work = self._loop.create_task(self._work())
         try:
             both: set[asyncio.Future[Any]] = {work, self._end}
@@ -142,8 +126,9 @@ class Load:
                 everyone_died = all(service.dead for service in self._services)
                 reason = "died" if everyone_died else "limit" if self._limit_reached else "finished"
         finally:
-            stop.cancel()
             work.cancel()
+            if self._time_limit is not None:
+                self._time_limit.cancel()
             self._alarm.close()
         now = self._ticked if reason == "slept" else monotonic()
         if self._turn is not None:
@@ -175,13 +160,20 @@ class Load:
                 "p99": _milliseconds(lag.quantile(0.99)),
                 "max": _milliseconds(lag.greatest),
                 "count": lag.count,
+                "stolen": round(self._stolen(), 4),
             },
-            "blocks": self._done_blocks,
+            "blocks": self._done.listed,
+            "left_out": self._done.find_late(),
             "services": [
                 {**self._count(index), "seconds": round(self._recorder.tallies[index].seconds, 3), "died": service.dead}
                 for index, service in enumerate(self._services)
             ],
         }
+
+    def _stolen(self) -> float:
+        """The share of the processors' time, from 0 to 1, that the host of a virtual machine took away in this run."""
+        seconds = (os.cpu_count() or 1) * max(1e-3, monotonic() - self._origin)
+        return min(1.0, (stolen_seconds() - self._stolen_before) / seconds)
 
     def _count(self, index: int) -> dict[str, Any]:
         return {**self._recorder.tallies[index].to_dict(), "sent": self._services[index].pool.sent}
@@ -199,6 +191,25 @@ class Load:
                 return
             if not service.dead and not service.finished:
                 await self._take_turn(service, blocks)
+        await self._repeat_late_rounds()
+
+    async def _repeat_late_rounds(self) -> None:
+        """Measures again, once, what is left out because this process was late, so that as much is known as planned."""
+        services, length = len(self._services), self._blocks[0].seconds
+        if any(service.dead for service in self._services):
+            return
+        rounds, done = len(self._done.find_late()) // services, len(self._blocks) // services
+        if not rounds or self._issued * (1 + rounds / done) >= self._plan.max_requests:
+            return
+        self._done.begin_repeating()
+        self._more_seconds = rounds * services * length
+        for number in range(done, done + rounds):
+            turns = list(range(services))
+            self._draw.shuffle(turns)
+            for at, index in enumerate(turns):
+                begin = self._plan.duration + (number - done) * length
+                block = Block(number * services + at, index, 0, begin, length)
+                await self._take_turn(self._services[index], [block])
 
     async def _warm_up(self, index: int) -> None:
         """One request after the other. The first is the cold start of a service that has answered none."""
@@ -233,8 +244,17 @@ class Load:
             limit = f"half of it, at most {AUTO_RATE:g}/s"
             self.rate_reason = f"one connection reached {reached:.3g}/s with {slowest} in the warm-up; {limit}"
         self._note(-1, "rate", f"{self.rate:g} requests a second: {self.rate_reason}")
+        if self._plan.until_p99:
+            self._shorten(choose_duration(self.rate if measured else None))
 
-    async def _take_turn(self, service: _Service, blocks: list[Any]) -> None:
+    def _shorten(self, duration: float) -> None:
+        """Plans the turns anew, for so many seconds on each service."""
+        self._plan = replace(self._plan, duration=duration, until_p99=False)
+        self._blocks = plan_blocks(self._plan, self._draw)
+        self._set_time_limit()
+        self._tell({"type": "duration", "seconds": duration})
+
+    async def _take_turn(self, service: MeasuredService, blocks: list[Any]) -> None:
         first = blocks[0]
         await service.pool.prepare()
         gc.collect(1)  # what was made since the last turn
@@ -267,19 +287,9 @@ class Load:
             )
 
     def _close_turn(self, turn: Turn, stopped: float) -> None:
-        """Notes which blocks there were, and for how long the service was under load."""
         self._turn = None
         turn.finish()
-        stopped = max(turn.begin, min(stopped, turn.end))
-        self._recorder.tallies[turn.blocks[0].service].seconds += stopped - turn.begin
-        at = turn.begin
-        for block in turn.blocks:
-            if at < stopped:
-                seconds = min(block.seconds, stopped - at)
-                self._done_blocks.append(
-                    [block.number, block.service, block.step, round(at - self._origin, 6), round(seconds, 6)]
-                )
-            at += block.seconds
+        self._recorder.tallies[turn.blocks[0].service].seconds += self._done.add(turn, stopped)
 
     # -- requests -------------------------------------------------------------------------------------
 
@@ -294,13 +304,13 @@ class Load:
         self._start(service, Request(planned, monotonic(), self._current, Phase.MEASURED, block, step))
         return True
 
-    def count_lag(self, seconds: float) -> bool:
+    def count_lag(self, seconds: float, block: int) -> bool:
         if self._end.done() or (seconds > STANDSTILL_SECONDS and self._has_stood_still()):
             return False
-        self.watch.lag.add(seconds)
+        self.watch.add(seconds, block)
         return True
 
-    def _start(self, service: _Service, request: Request) -> None:
+    def _start(self, service: MeasuredService, request: Request) -> None:
         self._issued += 1
         self._pending[request] = service.pool
         service.pool.send(request)
@@ -316,46 +326,13 @@ class Load:
         if self._pending.pop(request, None) is None:
             return
         self._recorder.add(request, answer, done)
-        service, outcome = self._services[pool.index], answer.outcome
-        if outcome is Outcome.OK:
-            service.answered += 1
-            service.refused_since, service.refusals = None, 0
-            if request.phase == Phase.WARM_UP:
-                service.warm_seconds.append(done - request.sent)
-            if answer.revision != service.revision:
-                self._meet_revision(pool.index, service, answer.revision)
-        else:
-            self._count_failure(service, request, answer, done)
+        if answer.outcome is not Outcome.OK and request.phase == Phase.MEASURED:
+            self._done.failed.add(request.block)
+        self._services[pool.index].take_answer(request, answer, done)
         if self._turn is not None:
-            self._turn.ended(outcome)
+            self._turn.ended(answer.outcome)
         if not self._pending and self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
-
-    def _meet_revision(self, index: int, service: _Service, revision: int) -> None:
-        if service.revision and revision > service.revision:
-            self._note(index, "revision", f"revision {revision} answers, {service.revision} did before")
-        service.revision = max(service.revision, revision)
-
-    def _count_failure(self, service: _Service, request: Request, answer: Answer, done: float) -> None:
-        index, outcome = service.pool.index, answer.outcome
-        if outcome is Outcome.NO_CONNECTION:
-            service.refused_since = request.begun if service.refused_since is None else service.refused_since
-            service.refusals += 1
-            if done - service.refused_since >= DEAD_SECONDS and service.refusals >= DEAD_REQUESTS and not service.dead:
-                service.dead = True
-                self._note(
-                    index, "died", f"refused every connection for {done - service.refused_since:.1f} s: it ends here"
-                )
-            return
-        if answer.status:
-            service.refused_since, service.refusals = None, 0
-        if answer.status == 401:
-            service.rejected += 1
-            if request.key == service.pool.key and done - service.key_asked >= KEY_SECONDS:
-                service.key_asked = done
-                service.pool.renew_key()
-        elif outcome is Outcome.THROTTLED:
-            self._note_once(index, "throttled", f"answers {answer.status}: it has more requests than it takes")
 
     async def _drain(self) -> None:
         """Waits until nothing is under way."""
@@ -378,24 +355,7 @@ class Load:
 
     def answer_key(self, message: dict[str, Any]) -> None:
         """The parent's answer to a question for a key."""
-        index = message["service"]
-        service = self._services[index]
-        if "refused" in message:
-            self._note_once(index, "refused", f"was sent nothing: {message['refused']}")
-            service.pool.refuse()
-            return
-        first = service.pool.key == 0
-        uri_before = service.pool.uri
-        if service.pool.use_key(message["key"], message["uri"]) and not first:
-            if message["uri"] != uri_before:
-                self._note(index, "moved", f"is at {message['uri']} now")
-            if service.rejected:
-                self._note(
-                    index, "key", f"has a new key: {service.rejected} requests were answered 401 before it was here"
-                )
-            service.rejected = 0
-        elif service.rejected:
-            self._note_once(index, "unauthorised", "answers 401 with the key that its workspace has")
+        self._services[message["service"]].take_key(message)
 
     # -- time -----------------------------------------------------------------------------------------
 
@@ -405,11 +365,13 @@ class Load:
         self._looks += 1
         if self._looks % TICK_LOOKS == 0:
             self._tick()
+        self._looked = monotonic()
         self._alarm.set(min(self.watch.next_look, monotonic() + PROBE_SECONDS))
 
     def _has_stood_still(self) -> bool:
         """Looks at the clocks; where they have a gap, the run ends before it."""
-        gap = self.watch.look(count=self._turn is not None)
+        turn = self._turn
+        gap = self.watch.look(None if turn is None else lambda moment: turn.find_block(moment).number)
         if gap:
             self._cut(gap)
         return gap > 0
@@ -419,7 +381,7 @@ class Load:
         while self._pending:
             request = next(iter(self._pending))
             deadline = request.begun + self._plan.timeout
-            if deadline > now:
+            if deadline > self._looked:  # an answer that came in time may not have been read yet
                 break
             self._pending[request].expire(request, deadline)
         if not self._write_samples():
@@ -446,7 +408,7 @@ class Load:
         return {
             "type": "progress",
             "elapsed": round(now - self._origin, 3),
-            "of": round(self._plan.seconds, 3),
+            "of": round(self._plan.seconds + self._more_seconds, 3),
             "service": self._current,
             "block": self._block,
             "blocks": len(self._blocks),
@@ -463,6 +425,12 @@ class Load:
         )
         self.end("slept")
 
+    def _set_time_limit(self) -> None:
+        if self._time_limit is not None:
+            self._time_limit.cancel()
+        left = self._origin + self._plan.max_seconds - monotonic()
+        self._time_limit = self._loop.call_later(max(0.0, left), self._stop_at_time_limit)
+
     def _stop_at_time_limit(self) -> None:
         self._note(-1, "limit", f"ended after {self._plan.max_seconds:.0f} s, twice the time that it should have taken")
         self.end("limit")
@@ -472,12 +440,6 @@ class Load:
     def _note(self, index: int, kind: str, text: str) -> None:
         time = round(monotonic() - self._origin, 3)
         self._tell({"type": "note", "time": time, "service": index, "kind": kind, "text": text})
-
-    def _note_once(self, index: int, kind: str, text: str) -> None:
-        told = self._services[index].told
-        if kind not in told:
-            told.add(kind)
-            self._note(index, kind, text)
 
 
 def _milliseconds(seconds: float) -> float:

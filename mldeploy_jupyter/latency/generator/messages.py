@@ -10,9 +10,10 @@ From the generator, on its standard output:
 
     {"type": "progress", "elapsed", "of", "service", "block", "blocks", "services": [{"planned", "sent", "done",
      "failed", "dropped", "p50", "p99"}], "lag_p99"}                          seconds; quantiles in milliseconds
+    {"type": "duration", "seconds": 40.0}           of load on each service, where the plan leaves it to the generator
     {"type": "note", "time": 12.3, "service": 0, "kind": "key", "text": "..."}        service -1: the whole run
     {"type": "key", "service": 0}
-    {"type": "end", "reason", "elapsed", "rate", "rate_reason", "lag", "blocks", "services"}
+    {"type": "end", "reason", "elapsed", "rate", "rate_reason", "lag", "blocks", "left_out", "services"}
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from time import monotonic
 from urllib.parse import urlsplit
 
 from mldeploy_jupyter.latency.generator.connection import Answer, Connection, Request
+from mldeploy_jupyter.latency.generator.transport import open_connection
 from mldeploy_jupyter.latency.payloads import Payload
 from mldeploy_jupyter.latency.recording import Outcome
 
@@ -220,9 +221,8 @@ class Pool:
         address, tls = self._address, self._tls
         try:
             async with asyncio.timeout(self._timeout):
-                _, connection = await self._loop.create_connection(
-                    lambda: Connection(self), *address, ssl=tls, server_hostname=address[0] if tls else None
-                )
+                connection = Connection(self)
+                await open_connection(self._loop, *address, tls, connection)
         except (OSError, TimeoutError) as error:
             self._proven = False
             self._opened()

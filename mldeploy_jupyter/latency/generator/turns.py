@@ -22,7 +22,7 @@ class Sender(Protocol):
     def start_request(self, planned: float, block: int, step: int) -> bool:
         """Sends a request to the service whose turn it is. False when the turn has ended: a limit, or its death."""
 
-    def count_lag(self, seconds: float) -> bool:
+    def count_lag(self, seconds: float, block: int) -> bool:
         """Notes how late a request is sent. False when everything stood still, and the run ends before that."""
 
 
@@ -48,10 +48,13 @@ class Turn:
         if not self.over.done():
             self.over.set_result(None)
 
-    def _send(self, planned: float) -> bool:
-        at = int((planned - self.begin) / self.blocks[0].seconds)
-        block = self.blocks[min(max(at, 0), len(self.blocks) - 1)]
+    def _send(self, planned: float, block: Block) -> bool:
         return self._sender.start_request(planned, block.number, block.step)
+
+    def find_block(self, moment: float) -> Block:
+        """The block that the moment is in; the first one before them, and the last one after them."""
+        at = int((moment - self.begin) / self.blocks[0].seconds)
+        return self.blocks[min(max(at, 0), len(self.blocks) - 1)]
 
 
 class OpenTurn(Turn):
@@ -87,7 +90,8 @@ class OpenTurn(Turn):
                 break
             if planned > now:
                 break
-            if not self._sender.count_lag(now - planned) or not self._send(planned):
+            block = self.find_block(planned)
+            if not self._sender.count_lag(now - planned, block.number) or not self._send(planned, block):
                 self.finish()
                 return
             self.left = next(self._due)
@@ -119,5 +123,5 @@ class ClosedTurn(Turn):
         now = monotonic()
         if self.over.done():
             return
-        if now >= self.end or not self._send(now):
+        if now >= self.end or not self._send(now, self.find_block(now)):
             self.finish()

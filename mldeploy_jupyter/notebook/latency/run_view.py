@@ -27,10 +27,10 @@ Bundle = dict[str, Any]
 Publish = Callable[[Bundle, bool], Any]  # the MIME bundle, and whether it replaces the one shown before
 
 
-def follow_run(session: Session, run: LatencyRun) -> LatencyResult:
+def follow_run(session: Session, run: LatencyRun, limit: float | None = None) -> LatencyResult:
     """Waits for the run, shows it below the running cell, and returns its result. An interrupt ends the run.
 
-    Raises as `LatencyRun.wait` does.
+    `limit` is a latency in milliseconds, a budget, that the figure shows. Raises as `LatencyRun.wait` does.
     """
     from IPython.display import display, update_display
 
@@ -41,7 +41,7 @@ def follow_run(session: Session, run: LatencyRun) -> LatencyResult:
         show: Any = update_display if again else display
         show(bundle, raw=True, display_id=display_id)
 
-    view = RunView(run, publish, panels, display_id, live=front_end(session.shell) == "live")
+    view = RunView(run, publish, panels, display_id, live=front_end(session.shell) == "live", limit=limit)
     result = view.wait()
     session.latency_cells[result.id] = prompt_number(session.shell) or 0
     return result
@@ -58,10 +58,11 @@ class RunView:
         display_id: str,
         *,
         live: bool,
+        limit: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._run, self._publish, self._panels, self._display_id = run, publish, panels, display_id
-        self._live, self._clock = live, clock
+        self._live, self._limit, self._clock = live, limit, clock
         self._drawn, self._drawn_at = "", float("-inf")
 
     def wait(self) -> LatencyResult:
@@ -74,7 +75,7 @@ class RunView:
             if self._drawn:
                 self._publish(text_bundle("The run ended early."), True)
             raise
-        self._publish(figure_bundle(result), bool(self._drawn))
+        self._publish(figure_bundle(result, self._limit), bool(self._drawn))
         return result
 
     def _show_progress(self, text: str) -> None:
@@ -106,9 +107,9 @@ def text_bundle(text: str) -> Bundle:
     return {"text/plain": text, "text/html": f'<p style="margin: 8px">{escape(text)}</p>\n'}
 
 
-def figure_bundle(result: LatencyResult) -> Bundle:
+def figure_bundle(result: LatencyResult, limit: float | None = None) -> Bundle:
     """The picture of a run, its ramp or its spectrum: as a figure of plotly in the theme of the page, and as
-    HTML with an SVG.
+    HTML with an SVG. `limit` is a latency in milliseconds that it shows.
 
     Of a run without a measured request, one line that says so.
     """
@@ -118,5 +119,5 @@ def figure_bundle(result: LatencyResult) -> Bundle:
         return text_bundle("Nothing was measured.")
     kind = "ramp" if result.plan.ramp is not None else "spectrum"
     names = ", ".join(service.name for service in result.plan.services)
-    text = {"text/plain": f"<figure: {kind} of {names}>", "text/html": f"{make_svg(result, kind)}\n"}
-    return {PLOTLY_MIME: json.loads(result.figure(kind).to_json()), **text}
+    text = {"text/plain": f"<figure: {kind} of {names}>", "text/html": f"{make_svg(result, kind, budget=limit)}\n"}
+    return {PLOTLY_MIME: json.loads(result.figure(kind, budget=limit).to_json()), **text}

@@ -6,11 +6,11 @@ import io
 import re
 import threading
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from mldeploy_jupyter.core.journal.journal import Event, parse_event
-from mldeploy_jupyter.core.line_index import LineIndex
-from mldeploy_jupyter.core.text import WHOLE, clean
+from mldeploy_jupyter.core.lines.index import LineIndex
+from mldeploy_jupyter.core.text import WHOLE, clean, one_line
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments.timelines import Deployment, find_deployment, open_journal
 from mldeploy_jupyter.panel.log_lines import LEVELS, Line, LogFilter, all_text, read_page, seconds_between
@@ -37,6 +37,7 @@ def journal_line(event: Event, started: str) -> Line | None:
         "revision": 0,
         "requestId": "",
         "text": str(event.text),
+        **({"step": one_line(step)} if isinstance(step := event.data.get("step"), str) and step else {}),
     }
 
 
@@ -57,7 +58,7 @@ class JournalLog:
                 self._index.update(file)
         return self
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> IO[bytes]:
         return open_journal(self._found) if self._found is not None else io.BytesIO()
 
     @property

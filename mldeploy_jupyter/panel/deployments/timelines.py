@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core.errors import MldeployError, WebserviceException
 from mldeploy_jupyter.core.files import UNREADABLE
 from mldeploy_jupyter.core.journal import Timeline, apply_event, update_elapsed
 from mldeploy_jupyter.core.journal.journal import Event, parse_events
-from mldeploy_jupyter.core.journal.timeline import END_STATES, StageView
+from mldeploy_jupyter.core.journal.timeline import END_STATES, StageView, StepView
 from mldeploy_jupyter.core.journal.wording import describe_end, describe_stage, target_title
 from mldeploy_jupyter.core.records import DeploymentRecord
+from mldeploy_jupyter.core.text import one_line
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.deployments.causes import describe_timeline_cause
 
@@ -58,7 +59,7 @@ def find_deployment(context: PanelContext, id: str, workspace: str = "", *, refr
     return Deployment(folder, record, serving, service is None or service.deployment_id == id)
 
 
-def open_journal(found: Deployment) -> BinaryIO:
+def open_journal(found: Deployment) -> IO[bytes]:
     """The deployment's journal: the file of this machine, else the copy that was put with the artifacts at its end.
 
     Empty where there is neither, as while another machine carries the deployment out.
@@ -69,10 +70,10 @@ def open_journal(found: Deployment) -> BinaryIO:
         if found.running:
             return io.BytesIO()
     try:
-        content = found.folder.open_artifacts().read_bytes(f"journals/{found.record.id}.jsonl")
+        archived = found.folder.open_artifacts().open_file(f"journals/{found.record.id}.jsonl")
     except MldeployError:  # the artifacts are away: what the record knows is shown
-        content = None
-    return io.BytesIO(content or b"")
+        archived = None
+    return archived or io.BytesIO()
 
 
 def answer_timeline(context: PanelContext, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -182,6 +183,16 @@ def _describe_stage(stage: StageView, timeline: Timeline) -> dict[str, Any]:
         "fraction": stage.fraction,
         "warnings": stage.warnings,
         "lines": stage.lines,
+        **({"steps": [_describe_step(step) for step in stage.steps]} if stage.steps else {}),
+    }
+
+
+def _describe_step(step: StepView) -> dict[str, Any]:
+    return {
+        "title": one_line(step.title),
+        "state": kebab_state(step.status),
+        "seconds": step.seconds,
+        "fraction": step.fraction,
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.commands import Command, command
 from mldeploy_jupyter.commands.deploy import NO_MODEL
 from mldeploy_jupyter.commands.lookup import find_live_revision
-from mldeploy_jupyter.commands.options import AVAILABLE_TARGETS, TARGETS
+from mldeploy_jupyter.commands.options import AVAILABLE_TARGETS, ENGINE_TARGETS, compute_type_of
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig, find_spec
 from mldeploy_jupyter.core.journal.wording import target_title
 from mldeploy_jupyter.core.name_rules import make_service_name
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 Values = dict[str, Any]
+
+CONTAINER_SETTINGS = ("cpu_cores_limit",)  # of local services, only a container has them
 
 MAX_MODELS = 200  # models offered; any other can be typed into a command
 
@@ -65,8 +67,8 @@ def describe_deploy(context: PanelContext, parameters: Mapping[str, Any]) -> dic
         make_field("target", "Target", "choice", section="Target", default=AVAILABLE_TARGETS[0],
                    choices=[make_choice(name, target_title(name)) for name in AVAILABLE_TARGETS]),
     ]  # fmt: skip
-    for target in AVAILABLE_TARGETS:
-        fields += _setting_fields(TARGETS[target], section="Target", visibleWhen={"target": [target]})
+    for compute_type in dict.fromkeys(map(compute_type_of, AVAILABLE_TARGETS)):
+        fields += _target_fields(compute_type)
     values = {field["key"]: field["default"] for field in fields}
     values |= {"name": make_service_name(chosen[0].partition(":")[0]) if chosen else "", "models": chosen,
                "entry_script": scripts[0]["value"] if scripts else "",
@@ -80,11 +82,11 @@ def describe_update(context: PanelContext, parameters: Mapping[str, Any]) -> dic
     service = find_service(context, dict(parameters))
     folder = service.workspace.folder
     scripts = [make_choice("", "As it is"), *context.scripts.choices()]
-    compute_type = service.compute_type
+    compute_type = service.record.compute_type
     fields = [
         _models_field(_model_choices(folder, serving=service.models)),
         _script_field(scripts, required=False),
-        *_setting_fields(compute_type, section=""),
+        *(field for field in _setting_fields(compute_type, section="") if field["key"] not in _unused(service)),
     ]
     values = {"models": list(service.models), "entry_script": "", **current_settings(service)}
     values["port"] = values.get("port") or None  # 0 stands for any free one, as an empty field does
@@ -94,10 +96,17 @@ def describe_update(context: PanelContext, parameters: Mapping[str, Any]) -> dic
             "fields": fields, "values": values}  # fmt: skip
 
 
+def _unused(service: Webservice) -> tuple[str, ...]:
+    """The settings that an update of the service cannot change: its engine, and what only a container has."""
+    return ("engine",) if service.record.target in ENGINE_TARGETS else ("engine", *CONTAINER_SETTINGS)
+
+
 def current_settings(service: Webservice) -> Values:
     """The settings of the live revision, with defaults, without secrets and what belongs to the service."""
     live = service.live_revision()
-    config = DeployConfig.from_dict(live.deploy_config) if live is not None else DeployConfig(service.compute_type)
+    config = (
+        DeployConfig.from_dict(live.deploy_config) if live is not None else DeployConfig(service.record.compute_type)
+    )
     secret = {field.name for field in config.spec.fields if field.secret}
     return {name: value for name, value in config.resolve().items() if name not in {*METADATA, *secret}}
 
@@ -118,8 +127,10 @@ def deploy_arguments(values: Mapping[str, Any], has_models: bool) -> Values:
     if needed:
         found[needed] = values.get(needed)
     found["target"] = target if target != AVAILABLE_TARGETS[0] else None
-    for field in find_spec(TARGETS.get(str(target), str(target))).fields:
+    for field in find_spec(compute_type_of(str(target))).fields:
         value = values.get(field.name)
+        if field.name == "engine" or (field.name in CONTAINER_SETTINGS and target not in ENGINE_TARGETS):
+            continue
         if value is not None and value != field.default and value not in ("", [], {}):
             found[f"config_{field.name}"] = value
     return found
@@ -175,7 +186,7 @@ def describe_changes(service: Webservice, arguments: Mapping[str, Any]) -> list[
         elif name == "entry_script":
             changes.append(str(value))
         elif name != "name":
-            field = find_spec(service.compute_type).by_name[key]
+            field = find_spec(service.record.compute_type).by_name[key]
             changes.append(field.label.lower() if field.secret or field.kind == "mapping"
                            else f"{field.label.lower()} {current.get(key)} → {value}")  # fmt: skip
     return changes
@@ -194,7 +205,9 @@ def _find_folder(context: PanelContext, parameters: Mapping[str, Any]) -> Worksp
 def _model_choices(folder: WorkspaceFolder | None, serving: list[str] | None = None) -> list[dict[str, str]]:
     """Registered models, newest first; of each name the newest version is marked."""
     models = sorted(folder.open_store().list_models(), key=lambda m: m.created_time, reverse=True) if folder else []
-    latest = {name: max(m.version for m in models if m.name == name) for name in {m.name for m in models}}
+    latest: dict[str, int] = {}
+    for model in models:
+        latest[model.name] = max(model.version, latest.get(model.name, 0))
     choices = []
     for model in models[:MAX_MODELS]:
         words = (
@@ -229,6 +242,19 @@ def _environment_fields() -> list[FormField]:
 
 def _setting_fields(compute_type: str, **given: Any) -> list[FormField]:
     return [from_setting(field, **given) for field in find_spec(compute_type).fields if field.name not in METADATA]
+
+
+def _target_fields(compute_type: str) -> list[FormField]:
+    """The settings of a compute type in the form of a new service, whose target says which engine it gets."""
+    targets = [target for target in AVAILABLE_TARGETS if compute_type_of(target) == compute_type]
+    engines = [target for target in targets if target in ENGINE_TARGETS]
+    return [
+        from_setting(
+            field, section="Target", visibleWhen={"target": engines if field.name in CONTAINER_SETTINGS else targets}
+        )
+        for field in find_spec(compute_type).fields
+        if field.name not in (*METADATA, "engine")
+    ]
 
 
 def _list(value: Any) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.commands import Args, Command, Context, Result, parse, run_command
-from mldeploy_jupyter.commands.deploy import deploy_call, read_changes, read_models, update_call
-from mldeploy_jupyter.commands.options import TARGETS, make_deploy_config, make_inference_config
+from mldeploy_jupyter.commands.deploy import deploy_call, keep_keys, read_changes, read_models, update_call
+from mldeploy_jupyter.commands.options import compute_type_of, make_inference_config
+from mldeploy_jupyter.commands.options.settings import make_deploy_config
 from mldeploy_jupyter.commands.python_code import Code, call, command_program
 from mldeploy_jupyter.core.configs import DeployConfig, Spelling, describe, find_spec, make_config
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
@@ -78,7 +79,7 @@ class _Form:
         self.command: Command
         if self.kind == "deploy":
             folder = self._folder()
-            has_models = folder is not None and bool(folder.open_store().list_models())
+            has_models = folder is not None and bool(folder.open_store().list_model_ids())
             self.command = deploy_form.deploy_command()
             arguments = deploy_form.deploy_arguments(self.values, has_models)
         elif self.kind == "register":
@@ -138,7 +139,8 @@ class _Form:
             if key in self.arguments and not Path(self.arguments[key]).is_file():
                 yield _problem(key, f"There is no file {self.arguments[key]}")
         folder = self._folder()
-        known = {model.id for model in folder.open_store().list_models()} if folder is not None else set()
+        ids = folder.open_store().list_model_ids() if folder is not None else []
+        known = {f"{name}:{version}" for name, version in ids}
         for model in self.arguments.get("model", ()):
             if ":" in model and model not in known and not Path(model).exists():
                 yield _problem("models", f"There is no model {model}")
@@ -162,9 +164,8 @@ class _Form:
     def _setting_problems(self) -> Iterator[Problem]:
         if self.kind == "register":
             return
-        compute_type = (
-            self.service.compute_type if self.service else TARGETS.get(str(self.values.get("target")), "Local")
-        )
+        target = str(self.values.get("target") or "local")
+        compute_type = self.service.record.compute_type if self.service else compute_type_of(target)
         spec = find_spec(compute_type)
         passed = {
             name: value for name, value in self.values.items() if name in spec.by_name and value not in ("", None)
@@ -192,7 +193,7 @@ class _Form:
     def _python(self) -> str:
         args, context = self._args(), self.make_context()
         if self.kind == "deploy":
-            python = deploy_call(args.name, read_models(args), _code(make_deploy_config(args)))
+            python = deploy_call(args.name, read_models(args), _code(keep_keys(make_deploy_config(args))))
         elif self.service is not None:
             changes = read_changes(context, args, self.service)
             config = changes.get("deployment_config")

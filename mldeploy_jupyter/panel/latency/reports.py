@@ -11,12 +11,14 @@ from mldeploy_jupyter.latency.figures.charts import CellChart
 from mldeploy_jupyter.latency.figures.heatmap import heatmap_chart
 from mldeploy_jupyter.latency.figures.measured import Measured, Series, series
 from mldeploy_jupyter.latency.figures.parts import PARTS, split_time
+from mldeploy_jupyter.latency.figures.ramp import ramp_chart
 from mldeploy_jupyter.latency.figures.spectrum import spectrum_data
 from mldeploy_jupyter.latency.plan import PlannedPayload
 from mldeploy_jupyter.latency.report import ENDINGS, describe_plan
 from mldeploy_jupyter.latency.result import LatencyResult
 from mldeploy_jupyter.latency.statistics import QUANTILES, percentile_name
 from mldeploy_jupyter.latency.summary import summarise
+from mldeploy_jupyter.latency.text import describe_rate
 from mldeploy_jupyter.panel.context import PanelContext
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ CELLS = 4000  # of all services together
 
 PAYLOADS = {
     "sample": "The sample",
+    "value": "A value",
     "lines": "A file of JSON lines",
     "function": "A function's values",
     "bytes": "A body",
@@ -35,7 +38,7 @@ PAYLOADS = {
 
 def describe_run(context: PanelContext, workspace: Workspace, run: LatencyResult) -> dict[str, Any]:
     """The run as `LatencyReport` of the protocol. Of one that has ended, with cells, verdict and comparison."""
-    measured, ending = Measured(run.samples, run.plan), run.ending
+    measured, ending = Measured(run.counted, run.plan, marks=run.marks), run.ending
     ended = ending.reason != "running"
     previous = run.find_previous(workspace) if ended and run.valid else None
     return {
@@ -52,6 +55,7 @@ def describe_run(context: PanelContext, workspace: Workspace, run: LatencyResult
         "warmup": run.plan.warmup,
         "invalid": run.invalid_reason,
         "series": _describe_series(measured),
+        "ramp": _describe_ramp(measured) if run.plan.ramp is not None else None,
         "cells": _cells(heatmap_chart(measured, CELLS)) if ended and len(run.samples) else [],
         "verdict": _verdict(run, previous) if ended else [],
         "notes": list(run.notes),
@@ -99,6 +103,19 @@ def _describe_series(measured: Measured) -> list[dict[str, Any]]:
 def _one_series(each: Series, row: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np
 
+    typical = split_time(each)[:1]
+    parts = typical[0][1] if typical and row["run"] is not None else []
+    return {
+        **_numbers(row),
+        "name": each.name,
+        "revision": each.revision,
+        "points": spectrum_data(np.sort(each.latency), POINTS),
+        "parts": [{"name": title.lower(), "title": title, "ms": ms} for title, ms in zip(PARTS, parts, strict=False)],
+    }
+
+
+def _numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the summary as `LatencySeries` of the protocol, without what is drawn."""
     percentiles = [
         {
             "name": percentile_name(quantile), "share": quantile, "ms": row[name],
@@ -107,12 +124,10 @@ def _one_series(each: Series, row: Mapping[str, Any]) -> dict[str, Any]:
         for quantile in QUANTILES
         if row[name := percentile_name(quantile)] is not None
     ]  # fmt: skip
-    typical = split_time(each)[:1]
-    parts = typical[0][1] if typical and row["run"] is not None else []
     return {
-        "name": each.name,
+        "name": row["service"],
         "service": row["service"],
-        "revision": each.revision,
+        "revision": 0,
         "requests": row["requests"],
         "errors": row["errors"],
         "unsent": row["dropped"],
@@ -120,8 +135,29 @@ def _one_series(each: Series, row: Mapping[str, Any]) -> dict[str, Any]:
         "percentiles": percentiles,
         "slowest": row["max"],
         "coldStart": row["cold_start"],
-        "points": spectrum_data(np.sort(each.latency), POINTS),
-        "parts": [{"name": title.lower(), "title": title, "ms": ms} for title, ms in zip(PARTS, parts, strict=False)],
+        "points": [],
+        "parts": [],
+    }
+
+
+def _describe_ramp(measured: Measured) -> dict[str, Any]:
+    """The steps of a ramp as `LatencyRamp` of the protocol: the lines of the figure, its knees, and a row for each."""
+    chart = ramp_chart(measured)
+    rows = summarise(measured.samples, measured.plan, "step")
+    return {
+        "lines": [
+            {
+                "name": line.name,
+                "style": line.style,
+                "points": [list(point) for point in zip(line.x, line.y, strict=True)],
+            }
+            for line in chart.lines
+        ],
+        "marks": [{"at": mark.at, "text": mark.text} for mark in chart.marks],
+        "steps": [
+            {**_numbers(row), "name": f"{row['service']} at {describe_rate(row['rate_wanted'])}", "coldStart": None}
+            for row in rows
+        ],
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from mldeploy_jupyter.panel.lists.rows import Row, describe_models, describe_ser
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.journal import Timeline
-    from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
+    from mldeploy_jupyter.core.records import DeploymentRecord, ModelRecord, ServiceRecord
     from mldeploy_jupyter.core.store.list_reader import ListReader, Lists
     from mldeploy_jupyter.core.store.store import Store
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -50,10 +51,11 @@ class WorkspaceRows:
         self._reader: ListReader | None = None
         self._lists: Lists | None = None
         self._mark: Hashable = None
-        self._glances: Glances = deployment.Glances(folder.services)
+        self._glances: Glances = deployment.Glances(folder)
         self._glanced: dict[str, Glance] = {}
         self._notes: dict[str, _Note] = {}  # by deployment
         self._described: dict[str, tuple[tuple[Any, ...], Row]] = {}
+        self._models_of: tuple[list[ModelRecord], dict[str, list[str]]] = [], {}  # what `models` was made from
         self._read_at = self._looked_at = self._runners_at = _NEVER
 
     def is_due(self) -> bool:
@@ -112,11 +114,7 @@ class WorkspaceRows:
         return bool(abandoned)
 
     def _look(self, lists: Lists) -> None:
-        here = [
-            record.name
-            for record in lists.services
-            if record.target == "local" and not deployment.remote_location(self.folder, record)
-        ]
+        here = [record for record in lists.services if not deployment.remote_location(self.folder, record)]
         self._glanced = self._glances.look(here)
         self.running = [name for name, glance in self._glanced.items() if glance.state == "Live"]
         self.ended = [name for name, glance in self._glanced.items() if glance.state in ("Unhealthy", "Stopped")]
@@ -167,7 +165,12 @@ class WorkspaceRows:
 
     def _describe_models(self, lists: Lists) -> dict[str, Row]:
         """Rows that are as they were are the same objects as before."""
-        found = describe_models(self.folder.id, lists.models, find_users(lists.services, lists.live))
+        users = find_users(lists.services, lists.live)
+        before, users_before = self._models_of
+        if len(before) == len(lists.models) and all(map(operator.is_, before, lists.models)) and users == users_before:
+            return self.models
+        self._models_of = lists.models, users
+        found = describe_models(self.folder.id, lists.models, users)
         return {name: old if (old := self.models.get(name)) == row else row for name, row in found.items()}
 
 

@@ -141,7 +141,7 @@ def _describe(
         "kept": sorted(kept),
         "bundleDigest": live.bundle_digest if live is not None else "",
         "environment": describe_environment(folder, live) if live is not None else [],
-        "settings": _settings(live, data["settings"] or {}),
+        "settings": _settings(live, data["settings"] or {}, in_container=record.target != "local"),
         "can": allowed_orders(folder, record, state, auth=auth, kept=bool(kept)),
         "tabs": shown_tabs(folder, record, state),
         "folder": str(folder.root.parent),
@@ -174,14 +174,18 @@ def _workers(live: RevisionRecord | None) -> int:
     return int(settings.get("worker_count") or settings.get("num_replicas") or 1)
 
 
-def _settings(live: RevisionRecord | None, settings: dict[str, Any]) -> list[dict[str, str]]:
+def _settings(
+    live: RevisionRecord | None, settings: dict[str, Any], *, in_container: bool = False
+) -> list[dict[str, str]]:
+    """The settings of target and server. The target's title says what the engine is."""
     if live is None:
         return []
+    hidden = {"engine", *(() if in_container else ("cpu_cores_limit",))}
     fields = DeployConfig.from_dict(live.deploy_config).spec.by_name
     return [
         {"label": fields[name].label, "value": describe_setting(fields[name], value)}
         for name, value in settings.items()
-        if name in fields
+        if name in fields and name not in hidden
     ]
 
 

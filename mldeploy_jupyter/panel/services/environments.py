@@ -6,7 +6,9 @@ import platform
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from mldeploy_jupyter.core.text import format_size
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord
@@ -18,11 +20,38 @@ _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", 
 def describe_environment(folder: WorkspaceFolder, revision: RevisionRecord) -> list[dict[str, str]]:
     """The environment as the protocol's `Fact`s, as far as it is known."""
     kind = str(revision.environment.get("kind") or "")
+    if revision.image_id:
+        count, receipt = len(read_packages(folder, revision)), describe_receipt(revision)
+        facts = {"Python": read_python(folder, revision), "Packages": str(count or "")}
+        facts |= {fact["label"]: fact["value"] for fact in receipt if fact["label"] in ("Image", "Base image")}
+        return [{"label": label, "value": value} for label, value in facts.items() if value]
     packages = len(read_packages(folder, revision))
     facts = {
         "Environment": "this kernel's own" if kind == "current" else "built from its lock" if kind else "",
         "Python": read_python(folder, revision),
         "Packages": f"{packages} used" if packages and kind == "current" else str(packages or ""),
+    }
+    return [{"label": label, "value": value} for label, value in facts.items() if value]
+
+
+def describe_receipt(revision: RevisionRecord) -> list[dict[str, str]]:
+    """What the image of a revision is and was made of, as the protocol's `Fact`s."""
+    receipt = revision.receipt
+    base: dict[str, Any] = receipt["base"] if isinstance(receipt.get("base"), dict) else {}
+    layers = [layer for layer in receipt.get("layers") or [] if isinstance(layer, dict)]
+    made = [
+        f"{layer.get('name')} {format_size(layer['size'])}" for layer in layers if isinstance(layer.get("size"), int)
+    ]
+    facts = {
+        "Image": revision.image,
+        "Image id": revision.image_id,
+        "Image digest": revision.image_digest,
+        "Base image": str(base.get("reference") or ""),
+        "Base digest": str(base.get("digest") or base.get("id") or ""),
+        "Lock": str(receipt.get("lock") or ""),
+        "Layers": ", ".join(made),
+        "Builder": str(receipt.get("builder") or ""),
+        "Code": f"bundle {receipt['code'][:8]}, put into the container" if receipt.get("code") else "",
     }
     return [{"label": label, "value": value} for label, value in facts.items() if value]
 
@@ -34,7 +63,9 @@ def read_packages(folder: WorkspaceFolder, revision: RevisionRecord) -> dict[str
 
 
 def read_python(folder: WorkspaceFolder, revision: RevisionRecord) -> str:
-    """The version of Python, "" when it is not known."""
+    """The version of Python, "" when it is not known. An image's Python may have another patch than the lock's."""
+    if revision.receipt.get("python"):
+        return str(revision.receipt["python"])
     locked = re.search(r"^# python ([\d.]+)", _read_lock(folder, revision), re.MULTILINE)
     if locked is not None:
         return locked[1]

@@ -9,7 +9,7 @@ from mldeploy_jupyter.core.errors import ConfigError
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.log_lines import seconds_between
 from mldeploy_jupyter.panel.services.descriptions import find_service, is_kept
-from mldeploy_jupyter.panel.services.environments import read_packages, read_python
+from mldeploy_jupyter.panel.services.environments import describe_receipt, read_packages, read_python
 from mldeploy_jupyter.panel.services.setting_words import describe_setting
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def answer_history(context: PanelContext, parameters: dict[str, Any]) -> list[di
                 "deployment": revision.deployment_id,
                 "seconds": seconds_between(deployment.created_time, deployment.finished_time) if deployment else None,
                 "changed": describe_changes(folder, before, revision) if before is not None else [],
+                **({"receipt": describe_receipt(revision)} if revision.image_id else {}),
             }
         )
     return found

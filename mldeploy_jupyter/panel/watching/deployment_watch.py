@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from mldeploy_jupyter.panel.watching.watch import FULL_SECONDS, NEVER, Backlog, 
 POLL_SECONDS = 0.1  # between two looks at the journal's size
 TIMELINE_SECONDS = 0.25  # at least, between two timelines
 SILENT_SECONDS = 2.0  # without an event, after which the runner is checked
+EVENTS_AT_ONCE = 5000  # of an archived journal
 READ_BYTES = 500_000  # of the journal at one look, so that a long one keeps no other view waiting
 BACKLOG_BATCHES = 10  # of up to 500 lines at one look, for the same reason
 RING_LINES = 100_000  # that a new view is sent of the lines before; older ones count as lost, and can be asked for
@@ -99,7 +101,9 @@ class DeploymentWatch(Watch):
             return
         if not self._timeline.seq:
             with open_journal(self._found) as journal:
-                self._apply(list(parse_events(journal)), now)
+                events = parse_events(journal)
+                while some := list(itertools.islice(events, EVENTS_AT_ONCE)):
+                    self._apply(some, now)
         end_by_record(self._timeline, self._found.record)
         self._is_dirty = True
 

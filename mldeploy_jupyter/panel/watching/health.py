@@ -80,7 +80,7 @@ def record_health(folder: WorkspaceFolder, record: ServiceRecord, status: Servic
         return
     why = str(failure.get("what") or failure.get("message") or "")
     kind = {"Live": "live", "Stopped": "stopped"}.get(status.state, "unhealthy")
-    if failure.get("code") == "supervisor-lost":
+    if failure.get("code") in ("supervisor-lost", "container-gone"):
         kind = "died"
     text = TEXTS[kind] if kind in ("live", "stopped") else why or TEXTS[kind]
     last_exit = status.details.get("last_exit")

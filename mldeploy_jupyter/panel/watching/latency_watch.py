@@ -5,9 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from mldeploy_jupyter.latency.result import LatencyResult
 from mldeploy_jupyter.panel.context import PanelContext
-from mldeploy_jupyter.panel.latency.reports import describe_run
 from mldeploy_jupyter.panel.watching.watch import NEVER, Tools, Watch
 
 POLL_SECONDS = 0.5  # between two looks at the files
@@ -19,6 +17,8 @@ class LatencyWatch(Watch):
     """Watches the run that the parameters name. Raises `RunNotFound`."""
 
     def __init__(self, context: PanelContext, params: dict[str, Any], tools: Tools) -> None:
+        from mldeploy_jupyter.latency.result import LatencyResult  # not by the first panel: few measure
+
         super().__init__(tools)
         self._context = context
         self._workspace, self._run = context.workspace(params.get("workspace", "")), params["run"]
@@ -44,6 +44,9 @@ class LatencyWatch(Watch):
         return self._looked_at + pause
 
     def _read(self) -> None:
+        from mldeploy_jupyter.latency.result import LatencyResult
+        from mldeploy_jupyter.panel.latency.reports import describe_run
+
         begun = time.thread_time()
         run = LatencyResult.load(self._workspace, self._run)
         self._latest = describe_run(self._context, self._workspace, run)

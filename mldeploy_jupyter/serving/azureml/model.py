@@ -8,17 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
-class WebserviceException(Exception):
-    """v1's base error. `message` is its text."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
-
-class ModelNotFoundException(WebserviceException):
-    """v1's error for a model that this service does not have."""
+from .exceptions import ModelNotFoundException, WebserviceException
+from .offline_run import OfflineRun
 
 
 class NotInService(RuntimeError):
@@ -59,11 +50,14 @@ class Model:
 
 
 class Run:
-    """v1's `Run`, which raises `NotInService`: a service belongs to no experiment."""
+    """v1's `Run`: a service belongs to no experiment, so `get_context()` gives v1's run outside of one."""
 
     @classmethod
-    def get_context(cls, allow_offline: bool = True, **_: Any) -> Any:
-        raise NotInService("Run.get_context() needs an experiment, and a service has none")
+    def get_context(cls, allow_offline: bool = True, **_: Any) -> OfflineRun:
+        """The run of a script that was not submitted. Raises `NotInService` when `allow_offline` is False, as in v1."""
+        if not allow_offline:
+            raise NotInService("Run.get_context(allow_offline=False) needs an experiment, and a service has none")
+        return OfflineRun()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         raise NotInService("Run(...) needs a workspace, and a service has none")

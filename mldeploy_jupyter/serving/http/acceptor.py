@@ -8,6 +8,7 @@ connection that never stopped.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from time import perf_counter
@@ -64,6 +65,18 @@ class Acceptor:
             self._accepting = False
             self.loop.remove_reader(self._listener.fileno())
 
+    def listen_on(self, listener: socket.socket) -> None:
+        """Accepts on another socket from now on, because nothing arrives on the one before. Closes `listener`.
+
+        The descriptor of the socket before comes to mean the new one.
+        """
+        accepting = self._accepting
+        self.pause()
+        os.dup2(listener.fileno(), self._listener.fileno(), inheritable=False)
+        listener.close()
+        if accepting:
+            self.accept()
+
     def adopt(self, sock: socket.socket, private: bool = False) -> None:
         """Serves a connection that was accepted elsewhere."""
         sock.setblocking(False)
@@ -79,6 +92,7 @@ class Acceptor:
         self.draining = True
         self.closing = self.closing or closing
         self.pause()
+        self.app.direct.stop(for_good=True)
         while self._attaching:
             await asyncio.wait(self._attaching)
         for connection in list(self.connections):
@@ -105,8 +119,9 @@ class Acceptor:
 
     def _check_deadlines(self) -> None:
         now = perf_counter()
-        for connection in list(self.connections):
-            connection.check_deadlines(now)
+        with self.app.direct.lock:
+            for connection in list(self.connections):
+                connection.check_deadlines(now)
         self._checking_deadlines = bool(self.connections)
         if self._checking_deadlines:
             self.loop.call_later(DEADLINE_INTERVAL, self._check_deadlines)
@@ -129,9 +144,10 @@ class Acceptor:
 
     def _evict_idle(self) -> None:
         """Closes the connections that have been idle longest, to make room for new ones."""
-        idle = sorted((c for c in self.connections if not c.busy), key=lambda c: c.waiting_since)
-        for connection in idle[: max(ACCEPT_BATCH, len(idle) // 20)]:
-            connection.evict()
+        with self.app.direct.lock:
+            idle = sorted((c for c in self.connections if not c.busy), key=lambda c: c.waiting_since)
+            for connection in idle[: max(ACCEPT_BATCH, len(idle) // 20)]:
+                connection.evict()
 
     def _resume_accepting(self) -> None:
         if self._accepting:

@@ -6,15 +6,17 @@ from typing import Protocol
 
 from ..scoring.messages import Response
 from ..settings import Settings
+from .direct_poll import DirectPoll
 from .exchange import Exchange
 from .head_cache import HeadCache
 
 
 class Application(Protocol):
-    """Answers requests. Every method is called on the loop's thread; answers go to `exchange.connection.send`."""
+    """Answers requests. Every method is called with the lock of `direct`; answers go to `exchange.connection.send`."""
 
     settings: Settings
     head_cache: HeadCache
+    direct: DirectPoll
 
     def record_connections(self, count: int) -> None:
         """The number of open connections has changed."""

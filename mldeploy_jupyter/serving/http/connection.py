@@ -44,6 +44,8 @@ FLUSH_INTERVAL = 0.005  # seconds between two checks whether an answer has been 
 # Bytes beside the body that each piece of a body may bring along. A chunk has 6: its size and two line ends.
 CHUNK_OVERHEAD = 16
 
+_LARGE_PIECE = 32768  # bytes of a body; to copy one takes longer than to make another parser
+
 # Bytes. Smaller pieces of a body are joined: each as an object of its own would take many times its size.
 _SMALL_PIECE = 4096
 
@@ -84,6 +86,9 @@ class Connection(asyncio.Protocol):
         self.lingering_since = 0.0  # when the last answer was sent, 0 before; further input is discarded
         self._discarded = 0  # bytes
         self._reading_paused = self._writing_paused = False
+        self._kept_alive = False  # a request with a cached head was here before
+        self.direct_fd = -1
+        self.returned: tuple[bytes, bytes] | None = None  # see `direct_poll.Lendable`
         self._unsent = 0  # bytes in the transport's buffer at the last check
 
         # Parser state
@@ -118,6 +123,10 @@ class Connection(asyncio.Protocol):
             self.owner.loop.call_soon(self.release)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        with self.app.direct.lock:
+            self._lose()
+
+    def _lose(self) -> None:
         arriving, self.arriving = self.arriving, None
         for exchange in self.pipeline if arriving is None or arriving in self.pipeline else (*self.pipeline, arriving):
             self.owner.buffered -= exchange.buffered
@@ -128,17 +137,16 @@ class Connection(asyncio.Protocol):
         self.owner.connection_closed(self)
 
     def data_received(self, data: bytes) -> None:
+        with self.app.direct.lock:
+            self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         if self.handed_over:
             return
-        app = self.app
         lone = self.arriving is None and not self.pipeline and not self.private
-        if lone and not (self.input_ended or self.lingering_since or self._writing_paused or self.owner.draining):
-            head = app.head_cache.find(data)
-            exchange = self._exchange_from_cache(head, data) if head is not None else None
-            if exchange is not None:
-                self.pipeline.append(exchange)
-                app.handle(exchange)
-                return
+        barred = self.input_ended or self.lingering_since or self._writing_paused or self.owner.draining
+        if lone and not barred and self.receive_known(data):
+            return
         if self.lingering_since or (self.input_ended and self.arriving is None):
             # Nothing more is answered, but a client that is still writing must be able to, or it never reads.
             self._discarded += len(data)
@@ -156,6 +164,10 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """A client may close its half and still read: complete requests are answered."""
+        with self.app.direct.lock:
+            return self._end_input()
+
+    def _end_input(self) -> bool:
         self.input_ended = True
         if self.lingering_since:
             return False
@@ -171,11 +183,28 @@ class Connection(asyncio.Protocol):
         self.waiting_since, self._unsent = perf_counter(), self.transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
-        self._writing_paused = False
-        self.waiting_since = perf_counter()
-        self._advance()
+        with self.app.direct.lock:
+            self._writing_paused = False
+            self.waiting_since = perf_counter()
+            self._advance()
 
     # -- requests in ----------------------------------------------------------------------------------
+
+    def receive_known(self, data: bytes) -> bool:
+        """Handles `data` if it is one whole request whose head is cached. Call it while no other request is here."""
+        head = self.app.head_cache.find(data)
+        exchange = self._exchange_from_cache(head, data) if head is not None else None
+        if exchange is None:
+            return False
+        self.pipeline.append(exchange)
+        self.app.handle(exchange)
+        return True
+
+    def may_be_lent(self) -> bool:
+        """Whether the script's thread may serve it: the next thing to arrive is the first byte of a request."""
+        stays = self.idle and not (self.input_ended or self.private or self.owner.draining)
+        paused = self._reading_paused or self._writing_paused or self.returned is not None
+        return stays and not paused and self.direct_fd < 0
 
     def _exchange_from_cache(self, head: CachedHead, data: bytes) -> Exchange | None:
         """The whole request in `data`, whose head is cached. None if its body does not fit: the parser refuses it."""
@@ -189,6 +218,7 @@ class Connection(asyncio.Protocol):
         owner.buffered += size
         exchange.body = data[len(data) - size :]
         exchange.complete = exchange.handled = True
+        exchange.known, self._kept_alive = self._kept_alive, True
         app.generate_request_id(exchange)
         return exchange
 
@@ -197,6 +227,12 @@ class Connection(asyncio.Protocol):
         self._lone_chunk = data if lone else b""
         try:
             for segment in self._splitter.split(data, self):
+                exchange = self.arriving
+                if exchange is not None and exchange.admitted and self._passes_parser(exchange, segment):
+                    self.on_body(segment)
+                    if exchange.body_size == int(exchange.headers["content-length"]):
+                        self.on_message_complete()
+                    continue
                 parser = self._parser or self._new_parser()
                 try:
                     parser.feed_data(segment)
@@ -225,6 +261,15 @@ class Connection(asyncio.Protocol):
             self._refuse(_trailers_too_large() if exchange.admitted else _headers_too_large())
             return False
         return True
+
+    def _passes_parser(self, exchange: Exchange, segment: bytes | memoryview) -> bool:
+        """Whether a piece of a body goes past the parser, which would copy it and has nothing to find in it.
+
+        The length of such a body is known, and the splitter counts. The next request gets a new parser.
+        """
+        if self._parser is not None and len(segment) >= _LARGE_PIECE and "transfer-encoding" not in exchange.headers:
+            self._parser = None
+        return self._parser is None
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         self._parser = parser = httptools.HttpRequestParser(self)
@@ -290,7 +335,7 @@ class Connection(asyncio.Protocol):
         if key in headers:
             if key in _UNIQUE_HEADERS:
                 _reject(exchange, f"the header {key} came twice", key)
-            text = f"{headers[key]}, {text}"
+            text = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}"
         headers[key] = text
 
     def on_headers_complete(self) -> None:
@@ -339,7 +384,7 @@ class Connection(asyncio.Protocol):
         if exchange.early_response is not None or exchange.expects_continue:
             self._advance()
 
-    def on_body(self, body: bytes) -> None:
+    def on_body(self, body: bytes | memoryview) -> None:
         exchange = self.arriving
         if exchange is None:
             return
@@ -418,7 +463,7 @@ class Connection(asyncio.Protocol):
 
         `head` is the status line and the headers, without `connection` and the empty line.
         """
-        pipeline, owner = self.pipeline, self.owner
+        pipeline, owner, direct = self.pipeline, self.owner, self.app.direct
         owner.buffered -= exchange.buffered
         exchange.buffered = 0
         if not pipeline or pipeline[0] is not exchange or self.transport.is_closing() or self.lingering_since:
@@ -431,8 +476,13 @@ class Connection(asyncio.Protocol):
             head += b"connection: close\r\n\r\n"
         else:
             head += b"connection: keep-alive\r\n\r\n" if exchange.http10 else b"\r\n"
-        self.transport.write(head if exchange.method == "HEAD" else head + body)
         self.waiting_since = perf_counter()
+        if self.direct_fd >= 0:
+            direct.write(self, head + body)
+            return
+        self.transport.write(head if exchange.method == "HEAD" else head + body)
+        if exchange.known and direct.active:
+            owner.loop.call_soon(direct.call, direct.lend, self)
         if close:
             pipeline.clear()
             self._linger()
@@ -493,6 +543,7 @@ class Connection(asyncio.Protocol):
 
     def evict(self) -> None:
         """Closes an idle connection."""
+        self.app.direct.take_back(self)
         if self.transport.get_write_buffer_size():  # an answer that was never read
             self.transport.abort()
         else:
@@ -500,6 +551,11 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """Hands the connection over to another worker, or closes it, as soon as no request is on it."""
+        with self.app.direct.lock:
+            self.app.direct.take_back(self)
+            self._release()
+
+    def _release(self) -> None:
         if self.handed_over or self.transport.is_closing():
             return
         owner = self.owner
@@ -559,7 +615,7 @@ def _set_path(exchange: Exchange) -> None:
     exchange.query = (parts.query or b"").decode("latin-1")
 
 
-def _add_piece(parts: list[bytes | bytearray], piece: bytes) -> None:
+def _add_piece(parts: list[bytes | bytearray | memoryview], piece: bytes | memoryview) -> None:
     if not parts or len(piece) >= _SMALL_PIECE:
         parts.append(piece)
     elif isinstance(parts[-1], bytearray):

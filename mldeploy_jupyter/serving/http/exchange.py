@@ -12,6 +12,7 @@ class Sender(Protocol):
 
     private: bool
     peer: str | None
+    direct_fd: int
 
     def send(self, exchange: Exchange, head: bytes, body: bytes) -> None: ...
 
@@ -28,6 +29,7 @@ class Exchange:
     body_size = 0  # bytes of the body received so far
     buffered = 0  # bytes of the body that count against the acceptor's limit
     close = complete = expects_continue = http10 = handled = False
+    known = False  # its head came from the cache, and not for the first time on this connection
     early_response: Response | None = None
     scoreboard_index = -2  # where the scoreboard has the id: -1 nowhere (it was full), -2 not in flight
     job: Any = None  # the application's
@@ -40,4 +42,4 @@ class Exchange:
             self.headers = headers
             return
         self.headers = {}  # names in lower case
-        self.body_parts: list[bytes | bytearray] = []
+        self.body_parts: list[bytes | bytearray | memoryview] = []

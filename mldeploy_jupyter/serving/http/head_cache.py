@@ -15,7 +15,7 @@ MAX_CACHED_BYTES = 2048  # of one head
 
 # Heads with one of these are parsed each time: they say more than the length of the body and who is asking.
 _UNCACHEABLE = frozenset(
-    ("transfer-encoding", "expect", "upgrade", "x-request-id", "x-ms-request-id", "x-ms-client-request-id")
+    ("transfer-encoding", "expect", "upgrade", "x-request-id", "x-ms-request-id", "x-ms-client-request-id", "traceid")
 )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import Any
 
+MAX_DESCRIPTORS = 64  # in one message; the kernel takes 253
+
 
 class Channel:
     """One end of a socket pair. Any thread may send; one thread receives."""
@@ -38,7 +40,7 @@ class Channel:
         """The next message and its descriptors; None when the other end is closed."""
         while (end := self._buffer.find(b"\n")) < 0:
             try:
-                data, fds, _, _ = socket.recv_fds(self._sock, 65536, 64)
+                data, fds, _, _ = socket.recv_fds(self._sock, 65536, MAX_DESCRIPTORS)
             except OSError:
                 return None
             for fd in fds:  # processes that a script starts must not inherit a client's connection
@@ -52,6 +54,11 @@ class Channel:
         # A process that has reached its limit of open files gets fewer descriptors than were sent.
         expected = message.pop("fds", 0)
         return message, [self._fds.popleft() for _ in range(min(expected, len(self._fds)))]
+
+    @property
+    def has_message(self) -> bool:
+        """Whether `receive` returns at once. A poll for the descriptor does not tell of what was read before."""
+        return b"\n" in self._buffer
 
     def fileno(self) -> int:
         return self._sock.fileno()

@@ -8,18 +8,23 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from .echo import Echo
 from .entry import format_line
 
 
 class ServiceLog:
-    """The log file, rotated to `.1` .. `.<keep>` when it would exceed `max_bytes`. Only the supervisor writes it."""
+    """The log file, rotated to `.1` .. `.<keep>` when it would exceed `max_bytes`. Only the supervisor writes it.
 
-    def __init__(self, path: Path, max_bytes: int = 10 * 1024 * 1024, keep: int = 3) -> None:
+    `echo`, if given, gets the same lines.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = 10 * 1024 * 1024, keep: int = 3, echo: Echo | None = None) -> None:
         self.path = path
+        self._echo = echo
         self._max_bytes = max_bytes
         self._keep = keep
         self._lock = Lock()
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         self._open()
 
     def write(self, text: str, *, level: str = "info", **fields: Any) -> None:
@@ -29,6 +34,8 @@ class ServiceLog:
     def append(self, lines: bytes) -> None:
         """Appends whole lines unchanged. A full disk loses lines, but never stops the service."""
         with self._lock:
+            if self._echo is not None:
+                self._echo.append(lines)
             if self._size + len(lines) > self._max_bytes and self._size:
                 self._rotate()
             view = memoryview(lines)
@@ -52,7 +59,7 @@ class ServiceLog:
         # The old file stays open until the new one is: its descriptor must never come to mean another file.
         old = self._fd
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # a user may have deleted the folder
+            self.path.parent.mkdir(mode=0o700, exist_ok=True)  # a user may have deleted the folder
             for number in range(self._keep - 1, 0, -1):
                 older = Path(f"{self.path}.{number}")
                 if older.exists():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,13 +29,26 @@ class AbstractParameterType:
     Raises `ValueError` when the sample is None.
     """
 
-    has_sample = True
+    # None: as lax as v1 where `@input_schema` names the type, strict elsewhere.
+    strict: bool | None = None
 
     def __init__(self, sample_input: Any) -> None:
         if sample_input is None:
             raise ValueError("a sample is required: None describes nothing")
         self.sample_input = sample_input
         self.sample_data_type = type(sample_input)
+
+    def unless_lax(self) -> AbstractParameterType:
+        """The type where it is strict unless it says otherwise: as a type hint, and for what `run()` returns."""
+        if self.strict is not None:
+            return self
+        strict = copy.copy(self)
+        strict.make_strict()
+        return strict
+
+    def make_strict(self) -> None:
+        """Refuses, from now on, what `strict` does not take."""
+        self.strict = True
 
     def parse(self, value: Any, where: str) -> Any:
         """JSON data as a value of this type. Raises `ValidationError`; never changes `value`."""
@@ -52,12 +67,27 @@ class AbstractParameterType:
         """
         return None
 
+    def convert_argument(self, value: Any, where: str) -> Any:
+        """The argument of a direct call, as in a notebook: `value` itself if it is of this type, else parsed."""
+        return value if isinstance(value, self.sample_data_type) else self.parse(_as_json(value), where)
+
     def accepts_result(self, value: Any) -> bool:
         """Whether a Python value that `run()` returned certainly fits. False when only its JSON form can tell."""
         return False
 
+    @property
+    def has_sample(self) -> bool:
+        """Whether there is an example of a request. A sample of a type of the script's own may have no form in JSON."""
+        try:
+            json.dumps(self.dump())
+        except (TypeError, ValueError):
+            return False
+        return True
+
     def dump(self) -> Any:
-        """The sample as JSON data."""
+        """The sample as JSON data: the `example` of `input_to_swagger()` where a subclass gives one, as in v1."""
+        if type(self).input_to_swagger is not AbstractParameterType.input_to_swagger:
+            return self.input_to_swagger().get("example", self.sample_input)
         return self.sample_input
 
     def schema(self) -> dict[str, Any]:
@@ -99,8 +129,13 @@ class BuiltinParameterType(AbstractParameterType):
     `parse` tries `parse_bulk` first, and falls back to `parse_items`, which knows the place of an error.
     """
 
+    has_sample = True
+
     def deserialize_input(self, input_data: Any) -> Any:
         return self.parse(input_data, "")
+
+    def dump(self) -> Any:
+        raise NotImplementedError
 
     def input_to_swagger(self) -> dict[str, Any]:
         return {**self.schema(), "example": self.dump()}
@@ -108,6 +143,13 @@ class BuiltinParameterType(AbstractParameterType):
     def parse(self, value: Any, where: str) -> Any:
         result = self.parse_bulk(value, False)
         return self.parse_items(value, where) if result is None else result
+
+    def float_rows(self) -> Callable[[Any], Any] | None:
+        """A function that does what `parse_bulk` does for a few rows of floats, with the least work. None: none does.
+
+        It returns None for any other value, valid or not.
+        """
+        return None
 
     def parse_items(self, value: Any, where: str) -> Any:
         """JSON data as a value of this type, converted item by item. Raises `ValidationError` with the place."""
@@ -132,6 +174,13 @@ class HintNode:
     parse_bulk: Callable[[Any, bool], Any] | None = None
     exact: type | None = None
     accepts_result: Callable[[Any], bool] | None = None
+
+
+def _as_json(value: Any) -> Any:
+    """The value as JSON would have it: `frame.to_dict()` has column labels of any type as keys, records are tuples."""
+    if isinstance(value, dict):
+        return {key if isinstance(key, str) else str(key): _as_json(item) for key, item in value.items()}
+    return [_as_json(item) for item in value] if type(value) in (list, tuple) else value
 
 
 def short_repr(value: Any) -> str:

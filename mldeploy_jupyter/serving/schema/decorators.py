@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import types
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -58,8 +59,9 @@ def input_schema(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declares one parameter of `run()` by a sample. Decorate once for each parameter.
 
-    With `convert_to_provided_type=False` the value stays as JSON gave it. Raises `TypeError` when `param_name` is not a
-    string or `param_type` not a parameter type.
+    With `convert_to_provided_type=False` the value stays as JSON gave it. An `optional` parameter may be null, too, and
+    is None when it is left out and has no default. Raises `TypeError` when `param_name` is not a string or `param_type`
+    not a parameter type.
     """
     if not isinstance(param_name, str):
         raise TypeError("input_schema: param_name must be the name of a parameter")
@@ -85,26 +87,54 @@ def output_schema(output_type: AbstractParameterType) -> Callable[[Callable[...,
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         wrapper, schema = _wrap(function)
-        schema.output = output_type
+        schema.output = output_type.unless_lax()
         return wrapper
 
     return decorate
 
 
 def declared_of(function: Any) -> Declaration:
-    """What the decorators of a function declare, also where another decorator is above or between them."""
-    schema: _Schema | None = getattr(function, _DECLARED, None)
+    """What the decorators of a function declare, also where another decorator is above or between them.
+
+    The function may be a method, an object with `__call__`, or a `functools.partial`.
+    """
+    schema = _schema_of(function)
     if schema is None:
         return Declaration({}, None, function, _awaited(function))
     # Copied by functools.wraps to a decorator above, or the target is one between: it is called too.
     target = schema.target if schema.wrapper is function else function
-    call = _without_conversion(target) if hasattr(target, _DECLARED) else _awaited(target)
-    return Declaration(dict(schema.inputs), schema.output, schema.undecorated, call)
+    call = _without_conversion(target) if _schema_of(target) is not None else _awaited(target)
+    return Declaration(dict(schema.inputs), schema.output, _bound_as(function, schema.undecorated), call)
+
+
+def _schema_of(function: Any) -> _Schema | None:
+    schema: _Schema | None = getattr(function, _DECLARED, None)
+    if schema is None and isinstance(function, functools.partial):
+        return _schema_of(function.func)
+    if schema is None and not inspect.isroutine(function) and not isinstance(function, type):
+        return getattr(getattr(function, "__call__", None), _DECLARED, None)  # noqa: B004
+    return schema
+
+
+def _bound_as(function: Any, undecorated: Callable[..., Any]) -> Callable[..., Any]:
+    """The undecorated function without the parameters that are bound already: `self`, and those of a partial."""
+    if isinstance(function, functools.partial):
+        return functools.partial(_bound_as(function.func, undecorated), *function.args, **function.keywords)
+    if inspect.ismethod(undecorated):
+        return undecorated
+    outer = function
+    while function is not None and not inspect.ismethod(function):
+        function = getattr(function, "__wrapped__", None)
+    if function is None and getattr(outer, _DECLARED, None) is None:  # an object whose `__call__` is decorated
+        function = outer.__call__
+    return undecorated if function is None else types.MethodType(undecorated, function.__self__)
 
 
 def is_async(function: Any) -> bool:
     """Whether a call of the function gives a coroutine, as far as its decorators tell (functools.wraps)."""
     while function is not None:
+        if isinstance(function, functools.partial):
+            function = function.func
         if inspect.iscoroutinefunction(function):
             return True
         function = getattr(function, "__wrapped__", None)
@@ -164,14 +194,48 @@ def _wrap(function: Callable[..., Any]) -> tuple[Callable[..., Any], _Schema]:
         bound = signature.bind(*args, **kwargs)
         for name, declared in schema.inputs.items():
             value = bound.arguments.get(name)
-            if (
-                name in bound.arguments
-                and declared.convert
-                and not isinstance(value, declared.param_type.sample_data_type)
-            ):
-                bound.arguments[name] = declared.param_type.parse(value, name)
+            if name in bound.arguments and declared.convert and not (declared.optional and value is None):
+                bound.arguments[name] = declared.param_type.convert_argument(value, name)
         return schema.target(*bound.args, **bound.kwargs)
 
     schema.wrapper = wrapper
     setattr(wrapper, _DECLARED, schema)
     return wrapper, schema
+
+
+def get_input_schema(function: Callable[..., Any]) -> dict[str, Any]:
+    """v1's `schema_util.get_input_schema`: the JSON Schema of the body, with the samples as its `example`.
+
+    Raises `ValueError` when no `@input_schema` declares the function.
+    """
+    inputs = declared_of(function).inputs
+    if not inputs:
+        raise ValueError("the function has no @input_schema")
+    types_of = {name: declared.param_type for name, declared in inputs.items()}
+    return {
+        "type": "object",
+        "properties": {name: param_type.input_to_swagger() for name, param_type in types_of.items()},
+        "example": {name: param_type.dump() for name, param_type in types_of.items() if param_type.has_sample},
+    }
+
+
+def get_output_schema(function: Callable[..., Any]) -> dict[str, Any]:
+    """v1's `schema_util.get_output_schema`. Raises `ValueError` when no `@output_schema` declares the function."""
+    output = declared_of(function).output
+    if output is None:
+        raise ValueError("the function has no @output_schema")
+    return output.input_to_swagger()
+
+
+def is_schema_decorated(function: Callable[..., Any]) -> bool:
+    """v1's `schema_util.is_schema_decorated`: whether `@input_schema` or `@output_schema` declares the function."""
+    return _schema_of(function) is not None
+
+
+def get_supported_versions(function: Callable[..., Any]) -> list[str]:
+    """v1's `schema_util.get_supported_versions`: the versions of OpenAPI that all of its parameter types support."""
+    declaration = declared_of(function)
+    kinds = [declared.param_type for declared in declaration.inputs.values()]
+    kinds += [declaration.output] if declaration.output is not None else []
+    versions = [set(kind.supported_versions()) for kind in kinds]
+    return sorted(set.intersection(*versions)) if versions else []

@@ -94,7 +94,7 @@ def _array_node(np: Any, dtype: Any) -> HintNode:
             return False
         return value.dtype.kind in "iuf" if dtype is None else bool(np.can_cast(value.dtype, dtype))
 
-    nested = {"type": "array", "items": {"anyOf": [item, {"type": "array"}]} if item else {}}
+    nested = {"type": "array", "items": {"anyOf": [item, {"type": "array", "items": {}}]} if item else {}}
     schema = {**nested, "x-format": "numpy.ndarray"}
     return HintNode(parse, schema, has_rows=True, parse_bulk=parse_bulk, accepts_result=accepts_result)
 

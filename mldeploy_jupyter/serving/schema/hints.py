@@ -61,7 +61,7 @@ def type_from_hint(hint: Any) -> AbstractParameterType | None:
     """The parameter type of a hint; None for `Any`. Raises `UnknownHint` with the hint's text."""
     for item in getattr(hint, "__metadata__", ()):
         if isinstance(item, AbstractParameterType):  # Annotated[pd.DataFrame, PandasParameterType(sample)]
-            return item
+            return item.unless_lax()
     node = make_node(hint, {})
     return None if node is _ANYTHING else HintType(node)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from .array_items import (
@@ -19,6 +21,8 @@ from .base import BuiltinParameterType, ValidationError, json_type
 from .number_arrays import flatten, to_array
 from .numpy_scalars import converter
 from .scalars import Convert
+
+_FLOATS = {float}
 
 
 class NumpyParameterType(BuiltinParameterType):
@@ -42,7 +46,7 @@ class NumpyParameterType(BuiltinParameterType):
         self.enforce_shape = enforce_shape
         self.lossy = lossy
         dtype = self.sample_input.dtype
-        self._convert = _record_converter(dtype, lossy) if self._is_structured else converter(dtype, lossy)
+        self._convert = _field_converter(dtype, lossy)
 
     def parse_bulk(self, value: Any, only_numbers: bool) -> Any:
         sample = self.sample_input
@@ -55,6 +59,25 @@ class NumpyParameterType(BuiltinParameterType):
         result = to_array(flat, sample.dtype, only_numbers)
         return result if result is None or not row_shape else result.reshape(-1, *row_shape)
 
+    def float_rows(self) -> Callable[[Any], Any] | None:
+        import numpy as np
+
+        sample = self.sample_input
+        if sample.ndim != 2 or sample.dtype != np.float64 or not self.enforce_column_type or not self.enforce_shape:
+            return None
+        width, doubles, array, items_of = sample.shape[1], np.dtype(np.float64), np.array, chain.from_iterable
+
+        def convert(value: Any) -> Any:
+            try:
+                result = array(value)
+            except ValueError:  # rows of different lengths
+                return None
+            if result.dtype is not doubles or result.ndim != 2 or result.shape[1] != width or not result.size:
+                return None
+            return result if set(map(type, items_of(value))) == _FLOATS else None
+
+        return convert
+
     def parse_items(self, value: Any, where: str) -> Any:
         sample = self.sample_input
         if self.enforce_shape:
@@ -62,7 +85,7 @@ class NumpyParameterType(BuiltinParameterType):
         else:
             shape = shape_of(value, ndim_of(value))
         check_ndim(shape, where)
-        if self.enforce_shape and sample.ndim and isinstance(value, list) and not value:
+        if self.enforce_shape and sample.ndim > 1 and isinstance(value, list) and not value:
             raise ValidationError(where, f"expected {shape_words(sample.shape)}, got an empty list")
         if not self.enforce_column_type:
             return infer_array(convert_items(value, where, shape, _same), shape, where, self.lossy)
@@ -82,13 +105,7 @@ class NumpyParameterType(BuiltinParameterType):
 
     def schema(self) -> dict[str, Any]:
         sample = self.sample_input
-        item: dict[str, Any]
-        if self._is_structured:
-            names = list(sample.dtype.names)
-            properties = {name: item_schema(sample.dtype[name]) for name in names}
-            item = {"type": "object", "properties": properties, "required": names}
-        else:
-            item = item_schema(sample.dtype)
+        item = _field_schema(sample.dtype)
         for axis in range(sample.ndim - 1, -1, -1):
             item = {"type": "array", "items": item}
             if self.enforce_shape and axis > 0:
@@ -104,18 +121,36 @@ class NumpyParameterType(BuiltinParameterType):
     def concatenates(self) -> bool:
         return self.has_rows()
 
-    @property
-    def _is_structured(self) -> bool:
-        return self.sample_input.dtype.names is not None
-
 
 def _same(value: Any, where: str) -> Any:
     return value
 
 
+def _field_converter(dtype: Any, lossy: bool) -> Convert:
+    """The conversion of an item of any dtype: a value, a record, or an array of fixed shape inside a record."""
+    if dtype.subdtype is None:
+        return converter(dtype, lossy) if dtype.names is None else _record_converter(dtype, lossy)
+    item, shape = dtype.subdtype
+    convert = _field_converter(item, lossy)
+    return lambda value, where: fill_array(convert_items(value, where, shape, convert), shape, item)
+
+
+def _field_schema(dtype: Any) -> dict[str, Any]:
+    if dtype.names is not None:
+        properties = {name: _field_schema(dtype[name]) for name in dtype.names}
+        return {"type": "object", "properties": properties, "required": list(dtype.names)}
+    if dtype.subdtype is None:
+        return item_schema(dtype)
+    item, shape = dtype.subdtype
+    schema = _field_schema(item)
+    for length in reversed(shape):
+        schema = {"type": "array", "items": schema, "minItems": length, "maxItems": length}
+    return schema
+
+
 def _record_converter(dtype: Any, lossy: bool) -> Convert:
     """The conversion of an item of a structured dtype: an object by field name, or a list by position."""
-    fields = {name: converter(dtype[name], lossy) for name in dtype.names}
+    fields = {name: _field_converter(dtype[name], lossy) for name in dtype.names}
 
     def convert(value: Any, where: str) -> tuple[Any, ...]:
         if isinstance(value, dict):

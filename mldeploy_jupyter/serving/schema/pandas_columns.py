@@ -8,7 +8,7 @@ from typing import Any
 from .base import ValidationError, short_repr
 from .number_arrays import to_array
 from .numpy_scalars import STARTS_WITH_YEAR, converter
-from .scalars import Convert, to_str
+from .scalars import Convert, is_loose_time, to_str
 
 _TEXT_OR_NULL = {str, type(None)}
 
@@ -30,8 +30,11 @@ def is_text(sample: Any) -> bool:
     return isinstance(sample.dtype, pd.StringDtype) or (sample.dtype == object and _only_strings(sample))
 
 
-def cell_converter(sample: Any, lossy: bool = False) -> Convert:
+def cell_converter(sample: Any, lossy: bool = False, lax: bool = False) -> Convert:
     """The conversion of a JSON value to a cell of a column like `sample`.
+
+    If `lax`, dates may have any form, and a column of text takes numbers and booleans: as they are, or as text where
+    the column's type has only that.
 
     Raises `TypeError` for a dtype without a form in JSON.
     """
@@ -44,20 +47,32 @@ def cell_converter(sample: Any, lossy: bool = False) -> Convert:
         known = {(isinstance(item, bool), item): item for item in dtype.categories.tolist()}
         return lambda value, where: _to_category(value, where, known, lossy)
     if isinstance(dtype, pd.DatetimeTZDtype):
-        return lambda value, where: _to_timestamp(value, where, dtype.tz, dtype.unit, lossy)
+        return lambda value, where: _to_timestamp(value, where, dtype.tz, dtype.unit, lossy, lax)
     if dtype.kind in "mM":
         unit = np.datetime_data(dtype)[0]
         if dtype.kind == "M":
-            return lambda value, where: _to_timestamp(value, where, None, unit, lossy)
+            return lambda value, where: _to_timestamp(value, where, None, unit, lossy, lax)
         return lambda value, where: _to_timedelta(value, where, unit, lossy)
     if pd.api.types.is_extension_array_dtype(dtype) and dtype.kind in "iufb":
         inner = converter(np.dtype(dtype.type), lossy)
         return lambda value, where: pd.NA if value is None else inner(value, where)
+    if is_text(sample) and lax:
+        return _to_lax_text if isinstance(dtype, pd.StringDtype) else _same
     if is_text(sample):
         return lambda value, where: None if value is None else to_str(value, where)
     if pd.api.types.is_extension_array_dtype(dtype):
         raise TypeError(f"a column of type {dtype} has no form in JSON")
     return converter(dtype, lossy)
+
+
+def _same(value: Any, where: str) -> Any:
+    return value
+
+
+def _to_lax_text(value: Any, where: str) -> str | None:
+    if value is None:
+        return None
+    return str(value) if type(value) in (int, float, bool) else to_str(value, where)
 
 
 def _only_strings(sample: Any) -> bool:
@@ -85,14 +100,15 @@ def _time_text(value: Any, where: str) -> str:
     return to_str(value, where)
 
 
-def _to_timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool) -> Any:
+def _to_timestamp(value: Any, where: str, zone: Any, unit: str, lossy: bool, lax: bool) -> Any:
     import pandas as pd
 
     if value is None:
         return pd.NaT
     text = _time_text(value, where)
     try:
-        stamp = pd.Timestamp(text if STARTS_WITH_YEAR.match(text) else "no date")  # pandas also accepts "now"
+        is_date = STARTS_WITH_YEAR.match(text) or (lax and is_loose_time(text))
+        stamp = pd.Timestamp(text if is_date else "no date")  # pandas also accepts "now"
     except (ValueError, OverflowError):
         raise ValidationError(where, f"{short_repr(value)} is not a date or time in ISO 8601") from None
     stamp = _to_unit(stamp, value, where, unit, lossy)

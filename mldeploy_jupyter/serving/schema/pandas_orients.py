@@ -13,13 +13,28 @@ ORIENTS = ("records", "split", "index", "columns", "values", "table")
 
 
 class Columns(Protocol):
-    """The expected columns."""
+    """The expected columns. `lax`: a row may lack some of them, and records may come by columns."""
 
     @property
     def names(self) -> list[str]: ...
 
+    @property
+    def lax(self) -> bool: ...
+
     def check_names(self, names: list[str], where: str) -> None:
         """Raises `ValidationError` when columns are missing or unknown."""
+
+
+class AnyColumns:
+    """As many columns as are expected, of any names."""
+
+    lax = True
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def check_names(self, names: list[str], where: str) -> None:
+        """Raises nothing: all names are accepted."""
 
 
 def bulk_columns(orient: str, value: Any, names: list[str]) -> tuple[Any, list[list[Any]]] | None:
@@ -78,6 +93,8 @@ Rows = tuple[Any, list[Row]]  # the row names (None: plain numbers), and the row
 
 
 def _read_records(expected: Columns, value: Any, where: str) -> Rows:
+    if expected.lax and isinstance(value, dict) and value and not _other_orient(value):
+        return _read_by_column(expected, value, where)
     if not isinstance(value, list):
         raise ValidationError(
             where, f"expected a list of objects, one a row, got {json_type(value)}", _other_orient(value)
@@ -89,14 +106,22 @@ def _read_records(expected: Columns, value: Any, where: str) -> Rows:
             rows += _read_lists(expected, [row], expected.names, at, row_is_place=True)
         else:
             rows.append(_read_row(expected, row, at))
+    _check_all_rows(expected, rows, f"{where}[0]")
     return None, rows
 
 
 def _read_row(expected: Columns, row: Any, where: str) -> Row:
     if not isinstance(row, dict):
         raise ValidationError(where, f"expected an object with the columns, got {json_type(row)}")
-    expected.check_names(list(row), where)
+    if not expected.lax or not row.keys() <= set(expected.names):
+        expected.check_names(list(row), where)
     return row, lambda name: f"{where}.{name}"
+
+
+def _check_all_rows(expected: Columns, rows: list[Row], first: str) -> None:
+    """Refuses rows none of which has one of the columns. `first` is the place of the first row."""
+    if rows and expected.lax:
+        expected.check_names(list(dict.fromkeys(name for row, _ in rows for name in row)), first)
 
 
 def _read_values(expected: Columns, value: Any, where: str) -> Rows:
@@ -131,26 +156,42 @@ def _read_split(expected: Columns, value: Any, where: str) -> Rows:
 
 def _read_by_index(expected: Columns, value: Any, where: str) -> Rows:
     _check_object(value, where, ())
-    return list(value), [_read_row(expected, row, f"{where}.{key}") for key, row in value.items()]
+    rows = [_read_row(expected, row, f"{where}.{key}") for key, row in value.items()]
+    _check_all_rows(expected, rows, f"{where}.{next(iter(value), '')}")
+    return list(value), rows
 
 
 def _read_by_column(expected: Columns, value: Any, where: str) -> Rows:
     _check_object(value, where, ())
     expected.check_names(list(value), where)
-    index: list[str] = []
+    if expected.lax and value and all(isinstance(column, list) for column in value.values()):
+        return None, _read_column_lists(value, where)
+    index: dict[str, None] = {}
     for number, (name, column) in enumerate(value.items()):
         at = f"{where}.{name}"
         if not isinstance(column, dict):
             raise ValidationError(at, f"expected an object of values by row, got {json_type(column)}")
-        if number == 0:
-            index = list(column)
-        elif set(column) != set(index):
+        if number and not expected.lax and set(column) != set(index):
             raise ValidationError(at, "this column does not have the same rows as the first one")
+        index |= dict.fromkeys(column)
     rows: list[Row] = []
     for key in index:
-        row = {name: column[key] for name, column in value.items()}
+        row = {name: column.get(key) for name, column in value.items()}
         rows.append((row, lambda name, key=key: f"{where}.{name}.{key}"))  # type: ignore[misc]
-    return index, rows
+    return list(index), rows
+
+
+def _read_column_lists(value: dict[str, list[Any]], where: str) -> list[Row]:
+    lengths = {name: len(column) for name, column in value.items()}
+    count = next(iter(lengths.values()))
+    for name, length in lengths.items():
+        if length != count:
+            raise ValidationError(f"{where}.{name}", f"expected {count} values, as in the first column, got {length}")
+    rows: list[Row] = []
+    for number, cells in enumerate(zip(*value.values(), strict=True)):
+        row = dict(zip(value, cells, strict=True))
+        rows.append((row, lambda name, number=number: f"{where}.{name}[{number}]"))  # type: ignore[misc]
+    return rows
 
 
 def _read_table(expected: Columns, value: Any, where: str) -> Rows:
@@ -169,6 +210,7 @@ def _read_table(expected: Columns, value: Any, where: str) -> Rows:
             raise ValidationError(at, f"expected an object with the columns, got {json_type(row)}")
         index.append(next((row[key] for key in keys if key in row), number))
         rows.append(_read_row(expected, {name: cell for name, cell in row.items() if name not in keys}, at))
+    _check_all_rows(expected, rows, f"{where}.data[0]")
     return _check_index(index, len(rows), f"{where}.data.{keys[0] if keys else 'index'}"), rows
 
 

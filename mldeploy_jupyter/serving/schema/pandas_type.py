@@ -9,7 +9,8 @@ from typing import Any
 from .base import BuiltinParameterType, ValidationError
 from .number_arrays import to_array
 from .pandas_columns import bulk_column, cell_converter, cell_schema, is_text
-from .pandas_orients import ORIENTS, READERS, Row, bulk_columns, orient_schema
+from .pandas_orients import ORIENTS, READERS, AnyColumns, Row, bulk_columns, orient_schema
+from .scalars import Convert
 
 __all__ = ["ORIENTS", "PandasParameterType"]
 
@@ -19,7 +20,13 @@ class PandasParameterType(BuiltinParameterType):
 
     `enforce_shape` asks for exactly the sample's columns, by name (with the orient `values`: by count).
     `enforce_column_type` imposes their types and refuses what would lose something. `orient`, one of `ORIENTS`, is the
-    form in JSON. `apply_column_names` has no effect and is there for v1 scripts: names are always those of the sample.
+    form in JSON. With `apply_column_names` the data may have as many columns of other names, which get the sample's
+    names by position.
+
+    As in v1, rows may lack a column that another row has (a missing value), a table by rows may come by columns
+    (`{"a": [1], "b": [2]}`), and dates may have any form that pandas reads. `strict` refuses these; a type hint
+    is strict unless `strict=False` is given.
+
     `lossy` also accepts what would lose something (see `numpy_scalars.py`), and reads unknown categories as null.
     Raises `TypeError` when the sample is not a data frame, or has a dtype without a form in JSON, and `ValueError` for
     an unknown orient or duplicate names.
@@ -33,6 +40,7 @@ class PandasParameterType(BuiltinParameterType):
         apply_column_names: bool = False,
         orient: str = "records",
         lossy: bool = False,
+        strict: bool | None = None,
     ) -> None:
         import pandas as pd
 
@@ -48,12 +56,21 @@ class PandasParameterType(BuiltinParameterType):
         self.enforce_column_type = enforce_column_type
         self.enforce_shape = enforce_shape
         self.orient = orient
+        self.apply_column_names = apply_column_names
         self.lossy = lossy
+        self.strict = strict
         self.names = [str(name) for name in sample_input.columns]
         self._samples = [sample_input.iloc[:, i] for i in range(len(self.names))]
-        self._converters = [cell_converter(sample, lossy) for sample in self._samples]
+        self._converters = self._make_converters()
         self._is_text = [is_text(sample) for sample in self._samples]
         self._only_doubles = all(sample.dtype == "float64" for sample in self._samples)
+
+    def _make_converters(self) -> list[Convert]:
+        return [cell_converter(sample, self.lossy, self.lax) for sample in self._samples]
+
+    def make_strict(self) -> None:
+        super().make_strict()
+        self._converters = self._make_converters()
 
     def parse_bulk(self, value: Any, only_numbers: bool) -> Any:
         if not (self.enforce_column_type and self.enforce_shape):
@@ -94,7 +111,11 @@ class PandasParameterType(BuiltinParameterType):
     def parse_items(self, value: Any, where: str) -> Any:
         import pandas as pd
 
-        index, rows = READERS[self.orient](self, value, where)
+        if self.apply_column_names:
+            index, rows = READERS[self.orient](AnyColumns(self.names), value, where)
+            rows = self._renamed(rows, where)
+        else:
+            index, rows = READERS[self.orient](self, value, where)
         names = self.names if self.enforce_shape else self._names_in(rows)
         positions = {name: position for position, name in enumerate(self.names)}
         columns: list[Any] = []
@@ -132,6 +153,11 @@ class PandasParameterType(BuiltinParameterType):
     def concatenates(self) -> bool:
         return self.orient in ("records", "values")  # those that are lists of rows
 
+    @property
+    def lax(self) -> bool:
+        """Whether what v1 took is taken."""
+        return not self.strict
+
     def check_names(self, names: list[str], where: str) -> None:
         """Raises `ValidationError` that names all missing and unknown columns."""
         if not self.enforce_shape:
@@ -146,6 +172,19 @@ class PandasParameterType(BuiltinParameterType):
             ]
             hint = f"The columns are: {', '.join(self.names)}."
             raise ValidationError(where, f"wrong columns: {'; '.join(parts)}", hint)
+
+    def _renamed(self, rows: list[Row], where: str) -> list[Row]:
+        """The rows with the sample's names in place of theirs, by position."""
+        given = self._names_in(rows)
+        if set(given) == set(self.names) or not self.enforce_shape:
+            return rows
+        if len(given) != len(self.names):
+            raise ValidationError(where, f"expected {len(self.names)} columns, got {len(given)}: {', '.join(given)}")
+        name_of = dict(zip(self.names, given, strict=True))
+        return [
+            ({name: row.get(name_of[name]) for name in self.names}, lambda name, place=place: place(name_of[name]))  # type: ignore[misc]
+            for row, place in rows
+        ]
 
     def _names_in(self, rows: list[Row]) -> list[str]:
         found = dict.fromkeys(name for row, _ in rows for name in row)

@@ -89,6 +89,8 @@ def _to_present_float(value: Any, where: str) -> float:
 
 def _from_base64(value: Any, where: str) -> bytes:
     text = to_str(value, where)
+    if "\n" in text:  # between its lines, as base64.encodebytes writes them
+        text = text.replace("\r\n", "").replace("\n", "")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -110,6 +112,32 @@ def _from_iso(cls: Any, name: str) -> Convert:
         return found
 
     return parse
+
+
+_LOOSE_TIME = re.compile(r"(?=.*\d)(?!\d{4}-\d\d-\d\d).*[^\d\s]", re.ASCII | re.DOTALL)
+
+
+def is_loose_time(text: str) -> bool:
+    """Whether text may be a date or a time in another form than ISO 8601, such as 01/02/2020 or 3pm."""
+    return _LOOSE_TIME.match(text) is not None
+
+
+def parse_loose_time(kind: type, value: Any) -> Any:
+    """Text in a form that `dateutil` reads, as a `kind` of date or time; None for all else, and without `dateutil`.
+
+    As in v1, what the text lacks is that of today.
+    """
+    if kind not in (datetime.datetime, datetime.date, datetime.time) or type(value) is not str:
+        return None
+    try:
+        from dateutil import parser
+
+        found = parser.parse(value) if is_loose_time(value) else None
+    except (ImportError, ValueError, OverflowError):
+        return None
+    if found is None or kind is datetime.datetime:
+        return found
+    return found.date() if kind is datetime.date else found.timetz()
 
 
 def _same(value: Any) -> Any:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-from ..azureml.rawhttp import AMLRequest, Headers, is_json_type
-from ..schema.base import AbstractParameterType, ValidationError, json_type, short_repr
+import orjson
+
+from ..azureml.request_headers import Headers, is_json_type
+from ..schema.base import AbstractParameterType, BuiltinParameterType, ValidationError, json_type, short_repr
 from .json_body import parse_json, refuse_deep_nesting
 from .messages import Refused, Request, error_response
 from .script import HEADERS, Parameter, Script
+
+_SMALL_BODY = 8192  # bytes; in larger ones the work for each value outweighs that for each request
 
 _SEND_JSON = "Send the header Content-Type: application/json."
 
@@ -27,6 +33,39 @@ def parse_arguments(script: Script, request: Request) -> dict[str, Any]:
     return arguments
 
 
+def usual_parser(script: Script) -> Callable[[Request], dict[str, Any] | None] | None:
+    """A function that parses the usual small body of a script with one array of doubles, `{"data": [[1.5, ...]]}`.
+
+    It returns the arguments that `parse_arguments` would, and None for any other body, valid or not. None if `script`
+    has no such body.
+    """
+    if script.mode != "object" or script.wants_headers or len(script.parameters) != 1:
+        return None
+    name, declared = script.parameters[0].name, script.parameters[0].declared
+    if declared is None or not declared.convert or not isinstance(declared.param_type, BuiltinParameterType):
+        return None
+    convert = declared.param_type.float_rows()
+    if convert is None:
+        return None
+
+    def parse(request: Request) -> dict[str, Any] | None:
+        headers, body = request.headers, request.body
+        if type(headers) is not dict or headers.get("content-type") != "application/json":
+            return None
+        if "content-encoding" in headers or len(body) > _SMALL_BODY or body.count(b'"') != 2:
+            return None  # with two quotes there is one key and no string
+        try:
+            data = orjson.loads(body)
+        except ValueError:
+            return None
+        if type(data) is not dict or name not in data:
+            return None
+        value = convert(data[name])
+        return None if value is None else {name: value}
+
+    return parse
+
+
 def _headers(request: Request) -> Headers:
     return request.headers if isinstance(request.headers, Headers) else Headers(request.headers)
 
@@ -40,8 +79,25 @@ def _content_type(request: Request) -> str:
     return str(_headers(request).get("content-type", ""))
 
 
-def _raw_request(request: Request) -> AMLRequest:
-    return AMLRequest(request.method, request.path, request.query, _headers(request), request.body, request.remote_addr)
+def raw_environ(request: Request) -> dict[str, Any]:
+    """The WSGI environment of the request that a script with `@rawhttp` gets."""
+    given = request.headers
+    headers = given if type(given) is dict else {name.lower(): value for name, value in _headers(request).items()}
+    environ: dict[str, Any] = _aml_request().wsgi_environ(
+        request.method, request.path, request.query, headers, request.body, request.remote_addr
+    )
+    return environ
+
+
+def _raw_request(request: Request) -> Any:
+    return _aml_request().AMLRequest(raw_environ(request), populate_request=False)
+
+
+@cache
+def _aml_request() -> Any:
+    from ..azureml import aml_request  # the script has imported it, so werkzeug is there
+
+    return aml_request
 
 
 def _body_bytes(request: Request) -> bytes:
@@ -79,11 +135,16 @@ def _arguments_from_json(script: Script, request: Request) -> dict[str, Any]:
         if name not in data:
             if parameter.required:
                 raise Refused(_missing_parameter(parameter, data))
+            if not parameter.has_default:
+                arguments[name] = None
             continue
         value = data[name]
         if declared is None or not declared.convert:
             refuse_deep_nesting(value, name)
             arguments[name] = value
+            continue
+        if value is None and declared.optional:
+            arguments[name] = None
             continue
         result = declared.param_type.parse_bulk(value, only_numbers)
         if result is None:

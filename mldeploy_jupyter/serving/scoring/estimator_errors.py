@@ -75,15 +75,17 @@ def _is_same(value: Any, sent: Any) -> bool:
 def _diagnose(message: str, estimator: Any, value: Any, checked: Any, name: str) -> ValidationError | None:
     shape: Any = value.shape if hasattr(value, "shape") else (len(value),)
     if shape and shape[0] == 0:
-        return ValidationError(name, "expected at least one row, got none")
+        return ValidationError(name, "expected at least one row, got none", "Send at least one row.")
     if "Expected 2D array, got 1D array" in message or "Expected 2D array, got scalar array" in message:
-        return ValidationError(name, "expected a list of rows") if len(shape) < 2 else None
+        hint = "One row is sent as a list of one row, such as [[1.0, 2.0]]."
+        return ValidationError(name, "expected a list of rows", hint) if len(shape) < 2 else None
     if "feature names should match" in message or "columns are missing" in message:
         return _wrong_columns(estimator, value, name)
     if "is expecting" in message and len(shape) == 2:
         count = getattr(estimator, "n_features_in_", None)
         if isinstance(count, int) and count != shape[1]:
-            return ValidationError(f"{name}[0]", f"expected {count} values, got {shape[1]}")
+            hint = f"The model was trained with {count} values in each row."
+            return ValidationError(f"{name}[0]", f"expected {count} values, got {shape[1]}", hint)
     if "could not convert string to float" in message:
         text = "expected a number, got a string, {}"
 
@@ -93,7 +95,8 @@ def _diagnose(message: str, estimator: Any, value: Any, checked: Any, name: str)
         named = _wrong_cell(value, checked, name, is_named, text)
         return named or _wrong_cell(value, checked, name, _is_no_number, text)
     if "contains NaN" in message:
-        return _wrong_cell(value, checked, name, _is_nan, "expected a number, got null")
+        hint = "The model takes no missing values (null, NaN): fill them in before sending, or in run()."
+        return _wrong_cell(value, checked, name, _is_nan, "expected a number, got null", hint)
     if message.startswith("Found unknown categories"):
         return ValidationError(name, message[0].lower() + message.splitlines()[0][1:])
     return None
@@ -118,7 +121,7 @@ def _wrong_columns(estimator: Any, value: Any, name: str) -> ValidationError | N
 
 
 def _wrong_cell(
-    value: Any, checked: Any, name: str, is_wrong: Callable[[Any], bool], text: str
+    value: Any, checked: Any, name: str, is_wrong: Callable[[Any], bool], text: str, hint: str = ""
 ) -> ValidationError | None:
     """The error at the first cell that is wrong, or at the whole argument when another cell may be at fault.
 
@@ -136,7 +139,7 @@ def _wrong_cell(
     where, cell, column = first
     if checked is not value and not labels and any(other != column for _, _, other in wrong):
         where = name
-    return ValidationError(where, text.format(short_repr(cell)))
+    return ValidationError(where, text.format(short_repr(cell)), hint)
 
 
 def _cells(value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:

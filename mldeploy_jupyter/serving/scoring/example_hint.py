@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
+from ..schema.made_value import make_value
 from .arguments import parse_arguments
 from .messages import Refused, Request, Response
 from .openapi import request_of
 from .script import Script
 
 MAX_CHARACTERS = 300  # of an example; a longer one helps nobody in one line
-
-MAX_ITEMS = 20  # of an array, and properties of an object
-
-_MADE: dict[str, Any] = {"integer": 1, "number": 1.5, "string": "text", "boolean": True, "null": None, "object": {}}
-
-_FORMATS = {"date-time": "2024-01-31T12:00:00", "date": "2024-01-31", "time": "12:00:00", "duration": "PT1H"}
 
 # What is wrong with the body as a whole. Another hint stands before the example.
 _WHOLE_BODY = frozenset(("empty-body", "not-an-object", "missing-parameter"))
@@ -55,43 +48,10 @@ def make_example(script: Script) -> str:
         return ""
     schema, _, _ = request_of(script)
     try:
-        body = orjson.dumps(_make_value(schema, schema))
+        body = orjson.dumps(make_value(schema))
         if len(body) > MAX_CHARACTERS:
             return ""
         parse_arguments(script, Request(headers={"content-type": "application/json"}, body=body))
     except (Refused, RecursionError, TypeError, ValueError, KeyError):
         return ""
     return body.decode()
-
-
-def _make_value(schema: dict[str, Any], root: dict[str, Any]) -> Any:
-    reference = schema.get("$ref", "")
-    if reference.startswith("#/"):
-        found: Any = root
-        for name in reference[2:].split("/"):
-            found = found[name]
-        return _make_value(found, root)
-    for key in ("enum", "examples"):
-        if schema.get(key):
-            return schema[key][0]
-    if "const" in schema:
-        return schema["const"]
-    for key in ("anyOf", "oneOf", "allOf"):
-        if schema.get(key):
-            return _make_value(schema[key][0], root)
-    kind = schema.get("type", "string")
-    kind = kind[0] if isinstance(kind, list) else kind
-    if kind == "array":
-        wanted = max(1, schema.get("minItems", 1))
-        if wanted > MAX_ITEMS:
-            raise ValueError("too long")
-        first = schema.get("prefixItems") or []
-        rest = [schema.get("items") or {}] * (wanted - len(first))
-        return [_make_value(item, root) for item in (*first, *rest)]
-    if kind == "object" and schema.get("properties"):
-        required = schema.get("required", ())
-        return {name: _make_value(item, root) for name, item in schema["properties"].items() if name in required}
-    if kind == "string":
-        text = _FORMATS.get(schema.get("format", ""), "text")
-        return text[: schema.get("maxLength", len(text))]
-    return max(_MADE[kind], schema.get("minimum", _MADE[kind])) if kind in ("integer", "number") else _MADE[kind]

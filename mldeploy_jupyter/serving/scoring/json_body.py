@@ -7,12 +7,10 @@ from typing import Any
 
 import orjson
 
+from ..json_encoder import MAX_DEPTH
 from .messages import Refused, Response, error_response
 
 BOM = b"\xef\xbb\xbf"
-
-# Levels of nested lists and objects. orjson reads deeper ones, but a script that recurses could not walk them.
-MAX_DEPTH = 200
 
 _CONTAINERS = (list, dict)
 

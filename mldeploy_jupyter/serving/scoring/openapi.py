@@ -9,10 +9,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..settings import Settings
+from .client_forms import drop_repeated_titles, join_null
 from .script import Script
 
 # What a client may ask for (`?version=`) -> the version it gets.
 VERSIONS = {"": "3.1", "3.1": "3.1", "3": "3.0", "3.0": "3.0", "2": "2.0", "2.0": "2.0"}
+
+# Generators of clients name modules and classes after tags; bravado loads no path `/` without one.
+_SCORE, _HEALTH = "score", "health"
+_TAGS = [
+    {"name": _SCORE, "description": "Calls of the entry script"},
+    {"name": _HEALTH, "description": "For probes, without a key"},
+]
 
 _ERROR = {
     "type": "object",
@@ -48,8 +56,14 @@ def describe_service(script: Script, settings: Settings, version: str) -> dict[s
     }
     request, media, example = request_of(script)
     result = script.output.schema() if script.output is not None else {}
-    if version != "3.1":
+    if script.contract is not None:
+        result = script.contract.result
+    if version == "3.1":
+        request, result = join_null(request), join_null(result)
+    else:
         request, result = to_dialect(request, version), to_dialect(result, version)
+    seen = {"ServiceInput", "ServiceOutput", "ErrorResponse", "Error"}  # the document's own
+    request, result = drop_repeated_titles(request, seen), drop_repeated_titles(result, seen)
     if version == "2.0":
         return _swagger(info, settings, request, media, example, result)
     content: dict[str, Any] = {media: {"schema": request}}
@@ -60,6 +74,8 @@ def describe_service(script: Script, settings: Settings, version: str) -> dict[s
 
 def request_of(script: Script) -> tuple[dict[str, Any], str, Any]:
     """The body's schema, its media type and an example (None without samples)."""
+    if script.contract is not None:
+        return script.contract.request, "application/json", script.sample
     if script.mode in ("raw", "bytes"):
         return {}, "application/octet-stream", None
     if script.mode == "text":
@@ -82,18 +98,21 @@ def _openapi(
     content: dict[str, Any],
     result: dict[str, Any],
 ) -> dict[str, Any]:
-    ok = {"application/octet-stream" if script.mode == "raw" else "application/json": {"schema": result}}
+    any_http = script.mode == "raw" and script.contract is None
+    ok = {"application/octet-stream" if any_http else "application/json": {"schema": result}}
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     errors = {code: {"description": text, "content": error} for code, text in _ERROR_STATUSES.items()}
     score: dict[str, Any] = {
         "operationId": "score",
+        "tags": [_SCORE],
         "summary": "Calls run()",
         "requestBody": {"required": True, "content": content},
         "responses": {"200": {"description": "What run() returned", "content": ok}, **errors},
     }
-    live = {"operationId": "live", "summary": "Liveness", "responses": {"200": {"description": "Alive"}}}
+    live = _live()
     ready = {
         "operationId": "ready",
+        "tags": [_HEALTH],
         "summary": "Readiness",
         "responses": {"200": {"description": "Ready"}, "503": {"description": "Not ready yet"}},
     }
@@ -102,16 +121,22 @@ def _openapi(
         score["security"] = [{"key": []}]
         components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     methods: dict[str, Any] = {"post": score}
-    if script.mode == "raw":  # such a script gets these methods too
+    if any_http:  # such a script gets these methods too
         for method in ("get", "options"):
             rest = {key: value for key, value in score.items() if key != "requestBody"}
             methods[method] = {**rest, "operationId": f"score_{method}"}
     return {
         "openapi": "3.1.0" if version == "3.1" else "3.0.3",
         "info": info,
+        "tags": _TAGS,
         "paths": {"/": {"get": live}, "/ready": {"get": ready}, "/score": methods},
         "components": components,
     }
+
+
+def _live() -> dict[str, Any]:
+    alive = {"200": {"description": "Alive"}}
+    return {"operationId": "live", "tags": [_HEALTH], "summary": "Liveness", "responses": alive}
 
 
 def _swagger(
@@ -120,6 +145,7 @@ def _swagger(
     body = {**request, **({"example": example} if example is not None else {})}
     score: dict[str, Any] = {
         "operationId": "score",
+        "tags": [_SCORE],
         "consumes": [media],
         "produces": ["application/json"],
         "parameters": [
@@ -133,9 +159,10 @@ def _swagger(
     document: dict[str, Any] = {
         "swagger": "2.0",
         "info": info,
+        "tags": _TAGS,
         "schemes": ["http"],
         "paths": {
-            "/": {"get": {"operationId": "live", "responses": {"200": {"description": "Alive"}}}},
+            "/": {"get": _live()},
             "/score": {"post": score},
         },
         "definitions": {"ServiceInput": body, "ServiceOutput": result, "ErrorResponse": _ERROR},
@@ -176,7 +203,7 @@ def to_dialect(schema: dict[str, Any], version: str) -> dict[str, Any]:
         found["allOf"] = [to_dialect(item, version) for item in found["allOf"]]
     if found.get("type") == "array":
         found.setdefault("items", {})
-    if found.get("default", ...) is None and not (version == "3.0" and found.get(nullable)):
+    if found.get("default", ...) is None:  # as default of an object or array, openapi-generator refuses it
         del found["default"]
     return found
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from ..azureml.aml_response import AMLResponse, header_problem
+from ..json_encoder import NotJson, encode
 from ..schema.base import ValidationError
-from .json_encoder import NotJson, encode
+from .http_response import encode_http_response, is_http_response
 from .messages import Response
 from .script import Script
 
@@ -19,8 +19,8 @@ def encode_result(result: Any, is_declared: bool = True) -> Response:
 
     Bytes become base64 where `run()` declares what it returns (`is_declared`): without that, they may be a picture.
     """
-    if isinstance(result, AMLResponse):
-        return _encode_aml_response(result)
+    if is_http_response(result):
+        return encode_http_response(result)
     if result is None:
         return Response(200, b"{}")
     if type(result) in (bytes, bytearray) and not is_declared:
@@ -32,10 +32,10 @@ def encode_result(result: Any, is_declared: bool = True) -> Response:
 def output_mismatch(script: Script, result: Any) -> str | None:
     """How `result`, which can be sent, differs from `@output_schema` or the return hint of `run()`; None if it fits.
 
-    A script that makes its own response (`AMLResponse`) is not checked.
+    A script that makes its own response, such as an `AMLResponse`, is not checked.
     """
     output = script.output
-    if output is None or isinstance(result, AMLResponse):
+    if output is None or is_http_response(result):
         return None
     try:
         if output.accepts_result(result) or output.parse_bulk(result, False) is not None:
@@ -71,43 +71,3 @@ class ReportedMismatches:
 
 
 _INDEX = re.compile(r"\[\d+\]")
-
-
-def _encode_aml_response(result: AMLResponse) -> Response:
-    message, status = result.message, int(result.status_code)
-    headers = [
-        (name, part.strip()) for name, value in result.response_headers.items() for part in str(value).split(",")
-    ]
-    if headers:
-        # What was set in `headers` replaces what the constructor got.
-        headers = [pair for pair in headers if pair[0] not in result.headers]
-        for name, part in headers:
-            if problem := header_problem(name, part):
-                raise NotJson(name[:80], problem, "Leave line breaks out.")
-    pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in (*headers, *result.headers)]
-    body, media = _encode_message(message, result.json_str)
-    if status in (204, 205, 304):  # no body may follow: clients would read it as the next response
-        body = b""
-    pairs = [pair for pair in pairs if pair[0] not in (b"content-length", b"transfer-encoding", b"connection")]
-    if not any(name == b"content-type" for name, _ in pairs):
-        pairs.append((b"content-type", media))
-    return Response(status, body, pairs, failed=result.run_function_failed or status >= 500)
-
-
-def _encode_message(message: Any, json_str: bool) -> tuple[bytes, bytes]:
-    """The body and its content type."""
-    if message is None:
-        return b"{}", b"application/json"
-    if json_str:
-        return encode(message), b"application/json"
-    if callable(getattr(message, "read", None)):
-        message = message.read()
-    elif hasattr(message, "__next__"):
-        parts = list(message)
-        if all(isinstance(part, (str, bytes)) for part in parts):
-            message = b"".join(part.encode() if isinstance(part, str) else part for part in parts)
-    if isinstance(message, (bytes, bytearray, memoryview)):
-        return bytes(message), b"application/octet-stream"
-    if isinstance(message, str):
-        return message.encode(), b"text/html; charset=utf-8"
-    return encode(message), b"application/json"

@@ -37,6 +37,9 @@ def join(values: Sequence[Any]) -> Any:
     if any(type(value) is not cls for value in values):
         return None
     if cls is list:
+        types = _leaf_types(first)
+        if any(_leaf_types(value) != types for value in values[1:]):
+            return None  # a text among numbers would change what numpy makes of all of them
         return [row for value in values for row in value]
     np, pd = sys.modules.get("numpy"), sys.modules.get("pandas")
     if np is not None and cls is np.ndarray:
@@ -47,6 +50,16 @@ def join(values: Sequence[Any]) -> Any:
     if pd is not None and isinstance(first, (pd.DataFrame, pd.Series)):
         return _join_frames(pd, values)
     return None
+
+
+def _leaf_types(value: Any) -> set[type]:
+    """The types of what lists and dicts have in the end."""
+    items = value.values() if type(value) is dict else value
+    types = set(map(type, items))
+    for nested in types & {list, dict}:
+        types.discard(nested)
+        types.update(*(_leaf_types(item) for item in items if type(item) is nested))
+    return types
 
 
 def _join_frames(pd: Any, values: Sequence[Any]) -> Any:

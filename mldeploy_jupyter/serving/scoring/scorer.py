@@ -14,13 +14,14 @@ from typing import Any
 import orjson
 
 from ..ipc.failure import describe, traceback_text
+from ..json_encoder import NotJson, encode_plain
 from ..log import writer
-from .arguments import parse_arguments
+from .arguments import parse_arguments, usual_parser
 from .content_encoding import decompress
 from .estimator_errors import client_fault
 from .example_hint import ExampleHint
-from .json_encoder import NotJson
-from .messages import DeadlineExceeded, Refused, Request, Response, error_response
+from .http_response import http_error_response
+from .messages import JSON, DeadlineExceeded, Refused, Request, Response, error_response
 from .results import ReportedMismatches, encode_result, output_mismatch
 from .script import Script
 from .tracing import Tracer
@@ -35,6 +36,7 @@ class Scorer:
 
     def __init__(self, script: Script, *, debug: bool = False, max_bytes: int = 100 * 1024 * 1024) -> None:
         self.script = script
+        self._parse_usual = usual_parser(script)
         self._debug = debug
         self._max_bytes = max_bytes
         self._reported = ReportedMismatches()
@@ -46,10 +48,12 @@ class Scorer:
     def score(self, request: Request) -> Response:
         """Calls `run()` in this thread. A script that fails gives a response of status 500, and raises nothing."""
         began = perf_counter()
-        try:
-            arguments = self.parse_arguments(request, began)
-        except Refused as refused:
-            return refused.response
+        arguments = self._parse_usual(request) if self._parse_usual is not None else None
+        if arguments is None:
+            try:
+                arguments = self.parse_arguments(request, began)
+            except Refused as refused:
+                return refused.response
         return self.call_run(request, arguments, (perf_counter() - began) * 1000)
 
     async def score_async(self, request: Request) -> Response:
@@ -91,6 +95,12 @@ class Scorer:
 
     def _timed_response(self, result: Any, request: Request, parse_ms: float, started: float) -> Response:
         ended = perf_counter()
+        if type(result) is list and self.script.output is None and (body := encode_plain(result)) is not None:
+            timings = {
+                "queue": 0.0, "parse": parse_ms, "run": (ended - started) * 1000,
+                "serialise": (perf_counter() - ended) * 1000,
+            }  # fmt: skip
+            return Response(200, body, JSON, timings)
         response = self.build_response(result, request)
         response.timings = {
             "queue": 0.0, "parse": parse_ms, "run": (ended - started) * 1000,
@@ -101,12 +111,23 @@ class Scorer:
     def _timed_failure(
         self, error: BaseException, request: Request, arguments: dict[str, Any], parse_ms: float, started: float
     ) -> Response:
-        response = self._refusal(error, request, arguments) or self.failure_response(error, request)
+        if isinstance(error, NotJson):  # of an AMLResponse, which encodes what it is given
+            response = self._unsendable(error, request)
+        else:
+            response = self._refusal(error, request, arguments) or self.failure_response(error, request)
         response.timings = {"queue": 0.0, "parse": parse_ms, "run": (perf_counter() - started) * 1000}
         return response
 
     def _refusal(self, error: BaseException, request: Request, arguments: dict[str, Any]) -> Response | None:
-        """The response of status 422 when the client's data is certainly at fault for what `run()` raised."""
+        """The response of status 422 when the client's data is certainly at fault for what `run()` raised.
+
+        Also the response of an `HTTPException`, which the script raises to refuse a request.
+        """
+        try:
+            if (refusal := http_error_response(error)) is not None:
+                return refusal
+        except Exception:  # its own response is broken
+            return None
         if type(error) is not ValueError or self.script.mode != "object":
             return None
         try:
@@ -122,7 +143,9 @@ class Scorer:
         the worker.
         """
         try:
-            if "content-encoding" in request.headers and self.script.mode != "raw":
+            if "content-encoding" in request.headers and (
+                self.script.mode != "raw" or self.script.contract is not None
+            ):
                 request = self._decompressed(request)
             return parse_arguments(self.script, request)
         except Refused as refused:
@@ -158,14 +181,17 @@ class Scorer:
                 self._check_output(result, response, request)
             return response
         except NotJson as error:
-            text = f"run() returned something that cannot be sent: {error}"
-            writer.log(text, level="error", request_id=request.id)
-            response = error_response(500, "output-not-json", text, error.where, error.hint)
-            response.failed, response.error = True, error
-            return response
+            return self._unsendable(error, request)
         except Exception as error:
             # Raised by an object of the script's own while it was read, such as its __iter__.
             return self.failure_response(error, request)
+
+    def _unsendable(self, error: NotJson, request: Request) -> Response:
+        text = f"run() returned something that cannot be sent: {error}"
+        writer.log(text, level="error", request_id=request.id)
+        response = error_response(500, "output-not-json", text, error.where, error.hint)
+        response.failed, response.error = True, error
+        return response
 
     def _check_output(self, result: Any, response: Response, request: Request) -> None:
         """Marks the response to a result that the script does not declare, and logs the first at each place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import inspect
 import keyword
@@ -10,28 +11,35 @@ import re
 import sys
 import textwrap
 import types
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..azureml.rawhttp import is_raw
+from ..azureml.http_contract import HttpContract, contract_of
+from ..azureml.rawhttp import marked_function
 from ..ipc.failure import ContractError
 from ..schema.base import UnknownHint
 from ..schema.decorators import Declared, declared_of, is_async
 from ..schema.hints import resolve_hints, type_from_hint
 from ..settings import Settings
+from .text_parsing import parses_json, parses_text
 
 HEADERS = "request_headers"  # the parameter of run() that gets the request's headers
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of `run()`. `declared` is what `@input_schema`, or otherwise its type hint, says of it."""
+    """One parameter of `run()`. `declared` is what `@input_schema`, or otherwise its type hint, says of it.
+
+    One that is neither required nor has a default is None when it is left out.
+    """
 
     name: str
     required: bool
     declared: Declared | None = None
+    has_default: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,13 @@ class Script:
     ignores_unknown_keys: bool = False
     output: Any = None
     warnings: list[str] = field(default_factory=list)
+    contract: HttpContract | None = None
 
     @property
     def input(self) -> str:
         """What a request's body must be, in words: "a JSON object with text, optional top_k"."""
+        if self.contract is not None:
+            return self.contract.summary
         if self.mode != "object":
             return {"raw": "any request", "text": "the body as text", "bytes": "the body as bytes"}[self.mode]
         names = [p.name if p.required else f"optional {p.name}" for p in self.parameters]
@@ -66,6 +77,8 @@ class Script:
     @property
     def sample(self) -> dict[str, Any] | None:
         """A request body of the samples, as JSON data; None unless every required parameter has a sample."""
+        if self.contract is not None:
+            return self.contract.example  # type: ignore[no-any-return]
         if self.mode != "object":
             return None
         samples = {
@@ -128,13 +141,21 @@ def _module_name(stem: str) -> str:
 def inspect_script(module: types.ModuleType) -> Script:
     """The contract of an imported entry script. Raises `ContractError` when it is not an entry script."""
     init, run = (_function(module, name) for name in ("init", "run"))
+    driven = getattr(module, "driver_module", None)
+    if isinstance(driven, types.ModuleType) and callable(getattr(driven, "run", None)):
+        run = driven.run  # as in v1: a generated script around the author's, whose run() knows no schema
     _check_init(init)
     declaration = declared_of(run)
     declared, output, undecorated = declaration.inputs, declaration.output, declaration.undecorated
-    takes_raw_http = is_raw(run) or is_raw(undecorated)
+    marked = marked_function(run)
+    takes_raw_http = marked is not None
     if not takes_raw_http and (inspect.isgeneratorfunction(undecorated) or inspect.isasyncgenfunction(undecorated)):
         raise ContractError("run() is a generator: collect the parts in a list and return it, as in return list(...)")
     signature = inspect.signature(undecorated).parameters
+    call = declaration.call
+    if marked is not None and any(p.kind in _VARIADIC for p in signature.values()):
+        # A decorator without functools.wraps around @rawhttp: the request is all that it can be called with.
+        signature, call = inspect.signature(marked).parameters, _called_by_position(call)
     _check_signature(undecorated, signature, declared)
     parameters = [_parameter_of(p, declared.get(p.name)) for p in signature.values() if p.name != HEADERS]
     _check_input(parameters, declared, takes_raw_http)
@@ -143,14 +164,26 @@ def inspect_script(module: types.ModuleType) -> Script:
         hints, failed = resolve_hints(undecorated)
         hinted = [_with_hint(p, hints, warnings) for p in parameters]
         mode = _input_mode(parameters, declared, hints)
-        parameters = hinted if mode == "object" else parameters
+        if mode == "object" and not declared and len(parameters) == 1 and _takes_json_data(hints[parameters[0].name]):
+            name = parameters[0].name
+            if line := parses_text(undecorated, name):
+                mode = "text"
+                text = f"run() parses the text of the body itself (line {line}), so {name!r} is text, as in v1"
+                warnings.append(f"{text}, and its type hint has no effect: write {name}: str")
+        elif mode == "object" and not declared and _is_called_with_text(parameters, hints):
+            name = parameters[0].name
+            if line := parses_json(undecorated, name):
+                mode, rest = "text", ", ".join(p.name for p in parameters[1:])
+                text = f"run() parses the text of the body itself (line {line}), so {name!r} is text, as in v1"
+                warnings.append(f"{text}, and {rest} cannot be sent: write @input_schema for an object with each")
+        parameters = hinted if mode == "object" else parameters[:1]
         warnings += _object_warnings(parameters, declared, hints)
         warnings += [f"the type hint of {name!r} is not understood: {why}" for name, why in failed.items()]
         output = output or _type_of(hints.get("return"))
     return Script(
         module=module,
         init=init,
-        run=declaration.call,
+        run=call,
         parameters=parameters,
         mode=mode,
         wants_headers=HEADERS in signature,
@@ -158,6 +191,7 @@ def inspect_script(module: types.ModuleType) -> Script:
         ignores_unknown_keys=bool(declared),
         output=output,
         warnings=[*warnings, *_integer_warnings(parameters), *_swallowed_exceptions(undecorated)],
+        contract=contract_of(marked) if takes_raw_http else None,
     )
 
 
@@ -201,6 +235,14 @@ def _check_signature(
         raise ContractError(f"@input_schema names {unknown[0]!r}, but the parameters of run() are: {names}")
 
 
+def _called_by_position(run: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(run)
+    def call(**arguments: Any) -> Any:
+        return run(*arguments.values())
+
+    return call
+
+
 def _check_input(parameters: list[Parameter], declared: dict[str, Declared], takes_raw_http: bool) -> None:
     if takes_raw_http and declared:
         raise ContractError("run() cannot have both @rawhttp and @input_schema")
@@ -211,8 +253,9 @@ def _check_input(parameters: list[Parameter], declared: dict[str, Declared], tak
 
 
 def _parameter_of(parameter: inspect.Parameter, declared: Declared | None) -> Parameter:
-    required = parameter.default is parameter.empty and not (declared is not None and declared.optional)
-    return Parameter(parameter.name, required, declared)
+    has_default = parameter.default is not parameter.empty
+    required = not has_default and not (declared is not None and declared.optional)
+    return Parameter(parameter.name, required, declared, has_default)
 
 
 def _input_mode(parameters: list[Parameter], declared: dict[str, Declared], hints: dict[str, Any]) -> str:
@@ -228,6 +271,19 @@ def _input_mode(parameters: list[Parameter], declared: dict[str, Declared], hint
     if hint in (str, bytes):
         return "text" if hint is str else "bytes"
     return "object" if _type_of(hint) is not None else "text"
+
+
+def _is_called_with_text(parameters: list[Parameter], hints: dict[str, Any]) -> bool:
+    """Whether v1's call, with the text of the body and nothing else, fits: the others have defaults."""
+    first, *others = parameters
+    return bool(others) and not any(p.required for p in others) and _takes_json_data(hints.get(first.name, str))
+
+
+def _takes_json_data(hint: Any) -> bool:
+    """Whether a hint is of the kind that v1 scripts have, for what they make of the body; not a class of their own."""
+    origin = typing.get_origin(hint) or hint
+    module = getattr(origin, "__module__", "")
+    return module in ("builtins", "typing", "collections.abc") or module.partition(".")[0] in ("numpy", "pandas")
 
 
 def _object_warnings(parameters: list[Parameter], declared: dict[str, Declared], hints: dict[str, Any]) -> list[str]:

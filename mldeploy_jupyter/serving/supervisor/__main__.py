@@ -9,50 +9,36 @@ is damaged; for 98 and 99 `DIR/failure.json` says why.
 from __future__ import annotations
 
 import argparse
-import fcntl
-import os
-import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
 from ..settings import Settings
-from ..system import procfs
-from ..system.identity import folder_identity, process_start
-from ..system.json_file import read_json, remove_unfinished, write_json
+from ..system.json_file import read_json, write_json
 from ..system.listening_socket import open_listener
-from ..system.signals import handle_signals
 from . import EXIT_LOCKED
-from .arbiter import Arbiter
-from .control_server import ControlServer
-from .generation import Emit
-from .orphans import kill_orphans
-from .reaper import OrphanReaper
 from .rollout import bind_failure
-from .spawn import MainThread
-
-PROTOCOL = 1  # of the control socket
+from .service_process import STOP_SECONDS, ServiceProcess, claim_folder
 
 EXIT_PORT_IN_USE = 98
 
 EXIT_LIVE_DAMAGED = 99
 
+EXIT_FOLDER_ABSENT = 100
+
 
 def main(argv: list[str] | None = None) -> int:
     options = _parse(argv)
     folder: Path = options.folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock = claim_folder(folder)
+    except FileNotFoundError as error:
+        print(f"there is nothing to serve from: {error}", file=sys.stderr)
+        return EXIT_FOLDER_ABSENT
+    if lock is None:
         return EXIT_LOCKED
-    kill_orphans(folder)
-    remove_unfinished(folder)
     live = read_json(folder / "live.json") if options.resume else None
     try:
         settings = Settings.from_dict((live or {}).get("settings", {}))
@@ -68,65 +54,20 @@ def main(argv: list[str] | None = None) -> int:
         write_json(folder / "failure.json", bind_failure(port, error))
         return EXIT_PORT_IN_USE
 
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    log = ServiceLog(folder / "logs" / "service.log")
-    threading.excepthook = lambda args: log.write(f"internal error: {args.exc_type.__name__}: {args.exc_value}")
-    main_thread = MainThread()
-    control = ControlServer(folder, log)
-
-    def announce() -> None:
-        data = {
-            "pid": os.getpid(),
-            "started": process_start(),
-            "boot": procfs.read_boot_id(),
-            "host": options.host,
-            "port": arbiter.pool.port,
-            "folder": folder_identity(folder),  # shows in a copy of the folder that this supervisor is not its own
-            "control": str(control.path),
-            "protocol": PROTOCOL,
-        }
-        write_json(folder / "supervisor.json", data)
-
-    arbiter = Arbiter(folder, listener, options.host, log, main_thread.run, on_port=announce)
-    reaper = OrphanReaper(arbiter.pool.list_pids)
-    stopping = threading.Event()
-
-    def stop(timeout: float = 10.0, emit: Emit = lambda _: None) -> None:
-        """Ends all workers, then this process. Never returns: a client sees its connection end with the process."""
-        if not stopping.is_set():
-            stopping.set()
-            arbiter.stop(timeout)
-            control.remove()
-            emit({"ok": True})
-            main_thread.stop()
-        threading.Event().wait()
-
-    def stop_in_background() -> None:
-        threading.Thread(target=stop, daemon=True).start()
+    process = ServiceProcess(folder, listener, options.host, ServiceLog(folder / "logs" / "service.log"))
+    arbiter = process.arbiter
 
     def stop_if_unused() -> None:
         if arbiter.rollouts.last is None:
-            stop()
+            process.stop(STOP_SECONDS)
 
-    def handle(op: str, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
-        if op == "stop":
-            stop(float(request.get("timeout", 10.0)), emit)
-        return arbiter.handle(op, request, emit)
-
-    handle_signals(
-        {signal.SIGTERM: stop_in_background, signal.SIGINT: stop_in_background, signal.SIGCHLD: reaper.notify}
-    )
     if live is None:
         timer = threading.Timer(options.patience, stop_if_unused)
         timer.daemon = True
         timer.start()
     else:
         arbiter.resume(settings, str(live.get("deployment_id", "")))
-    announce()
-    log.write(f"listening on {options.host}:{arbiter.pool.port}")
-    threading.Thread(target=control.serve, args=(handle,), daemon=True, name="control").start()
-    main_thread.serve()
-    log.write("stopped")
+    process.serve()
     return 0
 
 

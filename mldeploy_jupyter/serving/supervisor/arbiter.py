@@ -17,6 +17,7 @@ from ..system import caller_environment
 from ..system.background import run_in_background
 from ..system.removal import remove_tree
 from .generation import Aborted, Emit, Generation
+from .predecessor import PAUSE_WAIT, LivePredecessor, Predecessor
 from .respawn import Respawner
 from .rollout import Rollouts
 from .script_check import check_script
@@ -27,13 +28,12 @@ from .worker_pool import WorkerPool
 from .worker_process import WorkerProcess, request_all
 from .zygote_pool import ZygotePool
 
-PAUSE_WAIT = 0.5  # seconds: no connection is accepted during the pause, so do not wait long for a stuck worker
-
 
 class Arbiter:
     """One service. Every public method may be called from any thread.
 
-    `on_port` is called after a switch to another port. `in_main` runs a task in the main thread.
+    `on_port` is called after a switch to another port, `check_folder` every few seconds. `in_main` runs a task in the
+    main thread. `shared` and `standby` are those of `WorkerPool`.
     """
 
     def __init__(
@@ -44,6 +44,10 @@ class Arbiter:
         log: ServiceLog,
         in_main: RunInMain,
         on_port: Callable[[], None] = lambda: None,
+        check_folder: Callable[[], None] = lambda: None,
+        *,
+        shared: bool = False,
+        standby: bool = False,
     ) -> None:
         self._log = log
         self._on_port = on_port
@@ -57,11 +61,13 @@ class Arbiter:
             on_spawn=lambda worker: self._limits.watch(worker),
             on_lost=lambda worker: self._respawner.replace_lost(worker),
             on_stuck=lambda worker: self._respawner.replace_stuck(worker),
+            shared=shared,
+            standby=standby,
         )
         self._respawner = Respawner(self.pool)
         self.rollouts = Rollouts(self.pool, host, self.switch)
         self._limits = Limits(log, self._respawner.recycle)
-        start_watchdog(self.pool.list_watched, self._zygotes.check, log)
+        start_watchdog(self.pool.list_watched, (self._zygotes.check, check_folder), log)
 
     def handle(self, op: str, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
         """The answer to an operation of the control protocol; `emit` sends the events before it."""
@@ -105,31 +111,37 @@ class Arbiter:
             "forking": self._zygotes.describe(),
         }
 
-    def switch(self, new: Generation, new_port: bool, save: Callable[[], None]) -> None:
+    def switch(
+        self,
+        new: Generation,
+        new_port: bool,
+        save: Callable[[], None],
+        predecessor: Predecessor | None = None,
+    ) -> None:
         """Gives the traffic to the workers of `new` and drains those that have it. `save` records the switch.
+
+        `predecessor` has the traffic now: by default the live generation of this supervisor.
 
         The old workers stop accepting first. For a moment new connections wait in the kernel's queue, so no client is
         answered by the new revision and then, on its next connection, by the old one. With `new_port`, the old workers
         go on accepting at the old port until they drain. Raises `Aborted` when a new worker is lost.
         """
         pool = self.pool
-        old_workers = pool.live.workers if pool.live and not new_port else []
-        request_all(old_workers, "pause", PAUSE_WAIT)
+        old = predecessor or LivePredecessor(pool, self._remove_working_folder, pausing=not new_port)
+        old.pause()
         for number, worker in enumerate(new.workers):
             if worker.request("accept") is None:
-                request_all(old_workers, "accept")
+                old.resume()
                 pool.drain(new.workers[:number], new.settings.drain_timeout)  # they may have requests already
                 text = "a new worker was lost before it got traffic"
                 raise Aborted(worker.complete_failure(failure("worker-lost", "switch", text)))
         old_listener = pool.listener
-        old = pool.switch_to(new)
+        pool.switch_to(new)
         save()
         if new_port:
             self._announce_port()
         pool.deliver_connections()
-        if old is not None:
-            pool.drain(old.workers, old.settings.drain_timeout)
-            self._remove_working_folder(old)
+        old.retire()
         if new_port:
             old_listener.close()
         for worker in list(new.workers):
@@ -160,6 +172,18 @@ class Arbiter:
             text = f"workers {missed} did not take the new keys"
             return {"ok": False, "failure": failure("worker-lost", "keys", text)}
         return {"ok": True, "workers": count}
+
+    def withdraw(self) -> None:
+        """Lets `/ready` say that the service is about to stop, so that whoever routes requests sends them elsewhere."""
+        self.pool.refuse_spawns()
+        request_all(self.pool.list_workers(), "withdraw", PAUSE_WAIT)
+
+    def retire(self, forward: Callable[[list[int]], bool], timeout: float) -> None:
+        """Hands what is here over to another supervisor; see `WorkerPool.retire`. Nothing is deployed afterwards."""
+        self.pool.refuse_spawns()
+        self.rollouts.abandon()
+        self.pool.retire(forward, timeout)
+        self._zygotes.close()
 
     def stop(self, timeout: float) -> None:
         """Lets workers answer the requests in flight for up to `timeout` seconds, then ends every process."""

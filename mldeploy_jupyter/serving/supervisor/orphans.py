@@ -1,7 +1,10 @@
-"""Ends the processes that outlived a supervisor that was killed.
+"""Processes that lost their parent: ended when they outlive a supervisor that was killed, reaped while one runs.
 
 A worker dies with its supervisor, but processes that its script started do not. So the supervisor records the process
 groups of its workers in a file, and the next supervisor, or the target that deletes the service, kills what is left.
+
+A supervisor that runs becomes the parent of its workers' orphans (`process_state.become_subreaper`). Unless it reaped
+those that a script leaves behind, they would stay in the process table as zombies.
 """
 
 from __future__ import annotations
@@ -9,8 +12,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +26,8 @@ from ..system.process_mark import kill_marked
 FILE = "workers.json"
 
 KILL_WAIT = 5.0  # seconds for the kernel to end the killed processes
+
+REAP_DELAY = 2.0  # seconds for another thread of the supervisor to wait for a process that it started
 
 
 def record_processes(folder: Path, pids: Sequence[int], marks: Sequence[str] = (), proc: Path = procfs.PROC) -> None:
@@ -68,3 +74,28 @@ def kill_orphans(folder: Path, proc: Path = procfs.PROC) -> list[int]:
     with suppress(OSError):  # a read-only disk keeps it; its pids mean nothing once they are used again
         (folder / FILE).unlink(missing_ok=True)
     return killed
+
+
+class OrphanReaper:
+    """Reaps in a thread. `list_waited_for` returns the pids for which other threads wait.
+
+    `notify` is to be called when a child has ended.
+    """
+
+    def __init__(self, list_waited_for: Callable[[], set[int]]) -> None:
+        self._list_waited_for = list_waited_for
+        self._child_ended = threading.Event()
+        self.notify = self._child_ended.set
+        threading.Thread(target=self._run, daemon=True, name="reaper").start()
+
+    def _run(self) -> None:
+        while True:
+            self._child_ended.wait()
+            self._child_ended.clear()
+            zombies = set(procfs.list_zombies(os.getpid()))
+            time.sleep(REAP_DELAY)
+            for pid in zombies - self._list_waited_for():
+                try:
+                    os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    continue

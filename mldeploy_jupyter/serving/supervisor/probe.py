@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .worker_process import WorkerProcess, request_all
@@ -14,22 +14,25 @@ LAST_REQUEST_WAIT = 2.0  # seconds for workers to tell their last request
 
 
 class ProbeError(Exception):
-    """The worker did not answer with 200. `response` is the body of its answer, as data if it is JSON."""
+    """The worker did not answer as it must. `response` is the body of its answer, as data if it is JSON."""
 
     def __init__(self, text: str, response: Any = None) -> None:
         super().__init__(text)
         self.response = response
 
 
-def probe(worker: WorkerProcess, sample_body: str | None, timeout: float) -> None:
+def probe(
+    worker: WorkerProcess, sample_body: str | None, timeout: float, sample_headers: Mapping[str, str] | None = None
+) -> None:
     """Sends `GET /ready` and, when there is a sample, `POST /score`; each may take `timeout` seconds.
 
-    Raises `ProbeError`.
+    The sample may be answered with any status below 400: a script may choose its own. Raises `ProbeError`.
     """
-    _expect_200(worker, b"GET /ready HTTP/1.1\r\n", b"", timeout)
+    _expect_success(worker, b"GET /ready HTTP/1.1\r\n", b"", timeout)
     if sample_body is not None:
-        score = b"POST /score HTTP/1.1\r\ncontent-type: application/json\r\n"
-        _expect_200(worker, score, sample_body.encode(), timeout)
+        headers = {"content-type": "application/json", **(sample_headers or {})}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode("latin-1", "replace")
+        _expect_success(worker, b"POST /score HTTP/1.1\r\n" + lines, sample_body.encode(), timeout)
 
 
 def find_last_request(workers: Sequence[WorkerProcess]) -> dict[str, Any] | None:
@@ -56,9 +59,9 @@ def replay(worker: WorkerProcess, request: dict[str, Any], timeout: float) -> in
     return status
 
 
-def _expect_200(worker: WorkerProcess, head: bytes, body: bytes, timeout: float) -> None:
+def _expect_success(worker: WorkerProcess, head: bytes, body: bytes, timeout: float) -> None:
     status, response = _exchange(worker, head, body, timeout)
-    if status != 200:
+    if not 200 <= status < 400:
         request_line = head.split(b" HTTP", 1)[0].decode()
         raise ProbeError(f"{request_line} was answered with {status or 'nothing'}{_message(response)}", response)
 

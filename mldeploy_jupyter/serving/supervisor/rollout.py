@@ -30,6 +30,10 @@ REVOKED = 64  # cancelled deployments that are remembered; the request of one fo
 # Called with the new generation, whether it has a port of its own, and a function that records it in `live.json`.
 Switch = Callable[[Generation, bool, Callable[[], None]], None]
 
+# Called when the workers have been probed. Returns when they may have the traffic, with how they get it, or raises
+# `Aborted`.
+Hold = Callable[[Generation, Deployment], Switch]
+
 
 class Rollouts:
     """The deployments of a service, one at a time. `last` is the outcome of the latest one, or that it is running."""
@@ -43,8 +47,11 @@ class Rollouts:
         self._revoked: deque[str] = deque(maxlen=REVOKED)  # ids of deployments that were cancelled before they began
         self._lock = threading.Lock()
 
-    def deploy(self, request: dict[str, Any], emit: Emit) -> dict[str, Any]:
-        """Loads, probes and switches to `request["settings"]`. Goes on when the client disconnects."""
+    def deploy(self, request: dict[str, Any], emit: Emit, hold: Hold | None = None) -> dict[str, Any]:
+        """Loads, probes and switches to `request["settings"]`. Goes on when the client disconnects.
+
+        `hold` waits before the switch.
+        """
         try:
             settings = Settings.from_dict(request.get("settings"))  # type: ignore[arg-type]
         except TypeError as error:
@@ -63,7 +70,7 @@ class Rollouts:
         log.write(f"deployment {deployment.id}: revision {settings.label}")
         outcome, data, result = "failed", None, {}
         try:
-            result = self._roll_out(settings, deployment, request, emit)
+            result = self._roll_out(settings, deployment, request, emit, hold)
             outcome = "live"
         except Aborted as aborted:
             data = aborted.failure
@@ -98,7 +105,7 @@ class Rollouts:
                 _cancel(self._deployment)
 
     def _roll_out(
-        self, settings: Settings, deployment: Deployment, request: dict[str, Any], emit: Emit
+        self, settings: Settings, deployment: Deployment, request: dict[str, Any], emit: Emit, hold: Hold | None
     ) -> dict[str, Any]:
         pool, stages, port = self._pool, _Stages(emit), request.get("port")
         last = find_last_request(pool.live.workers) if request.get("replay") and pool.live is not None else None
@@ -117,12 +124,16 @@ class Rollouts:
                 self._probe(worker, deployment, emit)
             if request.get("replay"):
                 self._replay(generation.workers[0], last, emit)
+            switch = self._switch
+            if hold is not None:
+                stages.finish()
+                switch = hold(generation, deployment)
             with self._lock:
                 if deployment.cancelled:
                     raise Aborted(failure("cancelled", "probe", "cancelled"))
                 deployment.switching = True
             stages.start("switch")
-            self._switch(generation, new_port, prepared())
+            switch(generation, new_port, prepared())
             stages.finish()
             pool.learn_modules(generation)
         except Aborted:
@@ -157,7 +168,7 @@ class Rollouts:
 
     def _start_workers(self, generation: Generation, deployment: Deployment, emit: Emit) -> None:
         pool, settings, workers = self._pool, generation.settings, generation.workers
-        answer_early = pool.live is None or not pool.live.is_serving
+        answer_early = not pool.standby and (pool.live is None or not pool.live.is_serving)
         for _ in range(max(1, settings.workers)):
             workers.append(
                 pool.spawn(generation, deployment.events, emit, answer_early=answer_early, deployment=deployment)
@@ -175,7 +186,7 @@ class Rollouts:
             if deployment.cancelled:
                 raise Aborted(failure("cancelled", "probe", "cancelled"))
             try:
-                probe(worker, body, timeout=limit)
+                probe(worker, body, timeout=limit, sample_headers=settings.sample_headers)
             except ProbeError as error:
                 if worker.exited.wait(0.2):
                     raise Aborted(worker.exit_failure()) from error

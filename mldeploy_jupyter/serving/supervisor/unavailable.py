@@ -27,6 +27,7 @@ class UnavailableResponder:
 
     def __init__(self) -> None:
         self._active = threading.Event()
+        self._ended = False
         threading.Thread(target=self._run, daemon=True, name="unavailable").start()
 
     def answer_on(self, listener: socket.socket) -> None:
@@ -36,8 +37,13 @@ class UnavailableResponder:
     def pause(self) -> None:
         self._active.clear()
 
+    def end(self) -> None:
+        """As `pause`, for ever."""
+        self._ended = True
+        self._active.clear()
+
     def _run(self) -> None:
-        while True:
+        while not self._ended:
             self._active.wait()
             try:
                 poll = select.poll()  # not `select`, which takes no descriptor above 1023

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ STOPPED_CHECKS = 4  # checks in a row, a second apart, that find a process stopp
 
 SILENT_CHECKS = 7  # checks in a row without a heartbeat, which come every 2 seconds
 
-ZYGOTE_INTERVAL = 5.0  # seconds between two questions whether the zygote answers
+SLOW_INTERVAL = 5.0  # seconds between two questions whether the zygote answers and the folder is there
 
 PING_WAIT = 2.0  # seconds for a worker's loop to answer a question, and for its other threads after its silence
 
@@ -98,17 +98,18 @@ class Watchdog:
 
 
 def start_watchdog(
-    list_workers: Callable[[], Iterable[WorkerProcess]], check_zygote: Callable[[], None], log: ServiceLog
+    list_workers: Callable[[], Iterable[WorkerProcess]], slow_checks: Sequence[Callable[[], None]], log: ServiceLog
 ) -> None:
-    """Checks the workers and the zygote, each in a thread, for as long as the process lives."""
+    """Checks the workers in one thread, carries out the slow checks in another, for as long as the process lives."""
 
-    def watch_zygote() -> None:
+    def check_slowly() -> None:
         while True:
-            time.sleep(ZYGOTE_INTERVAL)
-            check_zygote()
+            time.sleep(SLOW_INTERVAL)
+            for check in slow_checks:
+                check()
 
     threading.Thread(target=Watchdog(list_workers, log).run, daemon=True, name="watchdog").start()
-    threading.Thread(target=watch_zygote, daemon=True, name="zygote watchdog").start()
+    threading.Thread(target=check_slowly, daemon=True, name="slow watchdog").start()
 
 
 def hang_failure(worker: WorkerProcess, reason: str) -> dict[str, Any]:

@@ -40,6 +40,9 @@ class WorkerPool:
 
     Every public method may be called from any thread. `on_spawn` is called with each new worker, `on_lost` with one
     that was live and has died, `on_stuck`, in a thread of its own, with one whose `run()` does not end.
+
+    `shared` says that other supervisors have the listening socket, too. With `standby` one of them serves: nothing is
+    accepted before `switch_to`.
     """
 
     def __init__(
@@ -53,15 +56,22 @@ class WorkerPool:
         on_spawn: WorkerCallback,
         on_lost: WorkerCallback,
         on_stuck: WorkerCallback,
+        shared: bool = False,
+        standby: bool = False,
         create_worker: Callable[[Settings, ServiceLog, Scoreboard], WorkerProcess] = WorkerProcess,
     ) -> None:
         self.folder = folder
+        self.keys_path = folder / "keys.json"
         self.listener = listener
         self.log = log
         self.zygotes = zygotes
         self.scoreboard = Scoreboard()
         self.live: Generation | None = None
         self.stopping = False
+        self.standby = standby
+        self._shared = shared
+        self._listener_changes = 0
+        self._forward: Callable[[list[int]], bool] | None = None
         self._in_main = in_main
         self._on_spawn, self._on_lost, self._on_stuck = on_spawn, on_lost, on_stuck
         self._create_worker = create_worker
@@ -71,7 +81,7 @@ class WorkerPool:
         self._lock = threading.RLock()
         self._keys_lock = threading.Lock()
         self._unavailable = UnavailableResponder()
-        self._unavailable.answer_on(listener)
+        self._answer_unavailable()
 
     @property
     def port(self) -> int:
@@ -144,7 +154,7 @@ class WorkerPool:
                 process.discard()
             text = "the service is stopping" if self.stopping else "cancelled"
             raise Aborted(failure("cancelled", "rollout", text))
-        keys = self._read_keys()
+        keys, changes = self._read_keys(), self._listener_changes
         try:
             worker.start(
                 generation.listener, keys=keys, answer_early=answer_early, in_main=self._in_main, process=process
@@ -155,6 +165,8 @@ class WorkerPool:
             raise Aborted(failure("spawn-failed", "rollout", text)) from error
         with self._keys_lock:
             worker.send("keys", keys=self._read_keys())  # they may have changed while it was started
+        if changes != self._listener_changes:
+            worker.send("listen", (self.listener.fileno(),))
         self._on_spawn(worker)
         self.record()
         return worker
@@ -162,8 +174,8 @@ class WorkerPool:
     def remove(self, worker: WorkerProcess) -> None:
         with self._lock:
             self._workers.discard(worker)
-            if not self._workers and not self.stopping:
-                self._unavailable.answer_on(self.listener)
+            if not self._workers:
+                self._answer_unavailable()
         self.record()
 
     @contextlib.contextmanager
@@ -188,12 +200,20 @@ class WorkerPool:
         with self._lock:
             previous, self.live = self.live, generation
             self.listener = generation.listener
+            self.standby = False
             generation.was_live = True
             for worker in generation.workers:
                 self._mark_live(worker)
             if not self._workers:
-                self._unavailable.answer_on(self.listener)
+                self._answer_unavailable()
         return previous
+
+    def leave_standby(self) -> None:
+        """Lets this supervisor accept connections."""
+        with self._lock:
+            self.standby = False
+            if not self._workers:
+                self._answer_unavailable()
 
     def add_live(self, worker: WorkerProcess, generation: Generation) -> bool:
         """Adds a ready worker to the generation that serves; returns False when `generation` no longer serves."""
@@ -229,6 +249,10 @@ class WorkerPool:
         with self._lock:
             return self.live if self.live is not None and worker in self.live.workers else None
 
+    def _answer_unavailable(self) -> None:
+        if not self.standby and not self.stopping:
+            self._unavailable.answer_on(self.listener)
+
     def _mark_live(self, worker: WorkerProcess) -> None:
         worker.state = "live"
         worker.on_exit = self._on_lost
@@ -253,9 +277,53 @@ class WorkerPool:
             timer.daemon = True
             timer.start()
 
-    def deliver_connections(self) -> None:
-        """Hands connections that lost their worker to the live workers, in turn."""
+    def listen_on(self, listener: socket.socket) -> None:
+        """Has everybody accept on another socket, because nothing arrives on the one before. Closes `listener`.
+
+        The descriptor of the socket before comes to mean the new one, so a generation that is loading has it, too.
+        """
+        os.dup2(listener.fileno(), self.listener.fileno(), inheritable=False)
+        listener.close()
+        self._listener_changes += 1
+        workers = [worker for worker in self.list_workers() if worker.pid and not worker.exited.is_set()]
+        answers = request_all(workers, "listen", fds=(self.listener.fileno(),))
+        for worker, answer in zip(workers, answers, strict=True):
+            if answer is None and not worker.exited.wait(EXIT_WAIT):
+                self.log.write(f"worker {worker.pid} did not take the new socket; ending it", level="warning")
+                worker.kill()
+
+    def adopt_connections(self, fds: list[int]) -> None:
+        """Takes connections, as descriptors, for the live workers."""
         with self._lock:
+            self._connections += fds
+        self.deliver_connections()
+
+    def retire(self, forward: Callable[[list[int]], bool], timeout: float) -> None:
+        """As `drain`, for all workers, when another supervisor serves. `forward` gives it their idle connections.
+
+        Nothing is spawned afterwards. `forward` returns False when the connections cannot be taken.
+        """
+        self.refuse_spawns()
+        with self._lock:
+            self._forward = forward
+            live = self.live.workers if self.live is not None else []
+            starting = [worker for worker in self._workers if worker not in live and worker.state != "draining"]
+        self._unavailable.pause()
+        for worker in starting:
+            worker.kill()
+        self.deliver_connections()
+        self.drain(list(live), timeout)
+
+    def deliver_connections(self) -> None:
+        """Hands connections that lost their worker to the live workers, in turn, or to another supervisor."""
+        with self._lock:
+            if self._forward is not None:
+                fds, self._connections = self._connections, []
+                if fds:
+                    self._forward(fds)
+                for fd in fds:
+                    os.close(fd)
+                return
             takers = [worker for worker in self.live.workers if worker.state == "live"] if self.live else []
             while takers and self._connections:
                 fd = self._connections.pop()
@@ -295,9 +363,7 @@ class WorkerPool:
 
     def _handle_message(self, worker: WorkerProcess, message: dict[str, Any], fds: list[int]) -> None:
         if message["event"] == "handover":
-            with self._lock:
-                self._connections += fds
-            self.deliver_connections()
+            self.adopt_connections(fds)
         elif message["event"] == "stuck":
             self.scoreboard.service_fields[STUCK] += 1
             reason = message.get("reason") or "run() passed its deadline and did not end"
@@ -305,7 +371,7 @@ class WorkerPool:
             threading.Thread(target=self._on_stuck, args=(worker,), daemon=True).start()
 
     def _read_keys(self) -> dict[str, str]:
-        return read_json(self.folder / "keys.json") or {}
+        return read_json(self.keys_path) or {}
 
     # -- stopping
 
@@ -329,8 +395,7 @@ class WorkerPool:
             if not worker.exited.wait(max(0.0, deadline - time.monotonic())):
                 worker.kill()
                 worker.exited.wait(5)
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)  # also for processes that inherited it and got away
-        except OSError:
-            pass
+        if not self._shared:
+            with contextlib.suppress(OSError):
+                self.listener.shutdown(socket.SHUT_RDWR)  # also for processes that inherited it and got away
         self.listener.close()

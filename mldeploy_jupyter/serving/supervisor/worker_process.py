@@ -104,12 +104,12 @@ class WorkerProcess:
         self._begin(process, "check")
 
     def _begin(self, process: SpawnedProcess, op: str, fds: tuple[int, ...] = (), **args: Any) -> None:
+        self._channel = Channel(process.channel)
         self.pid, self.mark, self.forked, self._reap = process.pid, process.mark, process.forked, process.reap
         self.find_changed_file = process.find_changed_file
         if process.forked:  # a new interpreter was started with its environment
             args["environment"] = process_environment(self.settings, self.mark)
         self.spawned_at = self.stage_since = time.monotonic()
-        self._channel = Channel(process.channel)
         self.send(op, fds, settings=self.settings.to_dict(), **args)
         self._cgroup = memory.find_cgroup(self.pid)
         self._oom_kills = memory.count_oom_kills(self._cgroup)
@@ -131,12 +131,14 @@ class WorkerProcess:
             return False
         return True
 
-    def request(self, op: str, wait: float = ORDER_WAIT, **args: Any) -> dict[str, Any] | None:
+    def request(
+        self, op: str, wait: float = ORDER_WAIT, fds: tuple[int, ...] = (), **args: Any
+    ) -> dict[str, Any] | None:
         """Sends an order and waits up to `wait` seconds for its answer; returns None when there is none."""
         number = next(self._request_ids)
         answer = self._answers[number] = queue.SimpleQueue()
         try:
-            if not self.send(op, id=number, **args):
+            if not self.send(op, fds, id=number, **args):
                 return None
             deadline = time.monotonic() + wait
             while not (self.exited.is_set() or self._channel_closed.is_set()):

@@ -19,6 +19,19 @@ def folder_identity(folder: Path) -> str:
     return f"{found.st_dev}:{found.st_ino}"
 
 
+def open_folder(folder: Path) -> int:
+    """A descriptor of the folder, which stays with it when it is moved or deleted. Raises `OSError`."""
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def is_removed(descriptor: int) -> bool:
+    """Whether the folder of the descriptor was deleted. One that was moved, or whose disk is away, was not."""
+    try:
+        return os.fstat(descriptor).st_nlink == 0
+    except OSError:
+        return False
+
+
 def process_start(proc: Path = procfs.PROC) -> int | str:
     """When this process started, as other processes can find out: in clock ticks since boot on Linux, else as `ps`
     shows it; 0 when that cannot be told."""

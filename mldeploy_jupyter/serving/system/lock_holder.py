@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 from . import procfs
@@ -11,33 +12,50 @@ SUPERVISOR = "mldeploy_jupyter.serving.supervisor"  # the module that is run, as
 LISTENING = 0x10000  # the flag __SO_ACCEPTCON in /proc/net/unix
 
 
-def find_lock_holder(lock: Path, proc: Path = procfs.PROC) -> int:
-    """The pid of the process that holds the lock file with `flock`; 0 where there is none, or it cannot be read."""
-    try:
-        found = lock.stat()
-    except OSError:
-        return 0
-    for line in procfs.read_file(".", "locks", proc).splitlines():
-        fields = line.split()  # 1: FLOCK  ADVISORY  WRITE 6105 fe:00:11026746 0 EOF
-        if len(fields) < 6 or fields[1] != "FLOCK" or fields[5].rpartition(":")[2] != str(found.st_ino):
-            continue
+class Processes:
+    """Who holds locks, and which supervisors were started, when that was first asked: read once for many folders."""
+
+    def __init__(self, proc: Path = procfs.PROC) -> None:
+        self._proc = proc
+
+    def find_lock_holder(self, lock: Path) -> int:
+        """The pid of the process that holds the file with `flock`; 0 where there is none, or it cannot be read."""
+        try:
+            found = lock.stat()
+        except OSError:
+            return 0
         # The device is not compared: some file systems (Btrfs) show one here and another in `stat`.
-        pid = int(fields[4])
-        if str(lock.resolve()) in procfs.list_open_files(pid, proc):
-            return pid
-    return 0
+        for pid in self._lock_holders.get(str(found.st_ino), ()):
+            if str(lock.resolve()) in procfs.list_open_files(pid, self._proc):
+                return pid
+        return 0
 
+    def find_supervisor(self, folder: Path) -> int:
+        """The pid of the supervisor that was started for the folder, by its command line; 0 where there is none.
 
-def find_supervisor(folder: Path, proc: Path = procfs.PROC) -> int:
-    """The pid of the supervisor that was started for the folder, by its command line; 0 where there is none.
+        The first call reads about every process, so it is for a folder whose lock is gone.
+        """
+        return self._supervisors.get(str(folder), 0)
 
-    It reads about every process, so it is for a folder whose lock is gone.
-    """
-    for pid in procfs.list_pids(proc):
-        words = procfs.read_file(pid, "cmdline", proc).split("\0")
-        if SUPERVISOR in words and "--folder" in words and words[words.index("--folder") + 1 :][:1] == [str(folder)]:
-            return pid
-    return 0
+    @cached_property
+    def _lock_holders(self) -> dict[str, list[int]]:
+        """The pids of those that hold a lock, by the inode of its file."""
+        found: dict[str, list[int]] = {}
+        for line in procfs.read_file(".", "locks", self._proc).splitlines():
+            fields = line.split()  # 1: FLOCK  ADVISORY  WRITE 6105 fe:00:11026746 0 EOF
+            if len(fields) >= 6 and fields[1] == "FLOCK":
+                found.setdefault(fields[5].rpartition(":")[2], []).append(int(fields[4]))
+        return found
+
+    @cached_property
+    def _supervisors(self) -> dict[str, int]:
+        """The pids of all supervisors, by the folder that their command line names."""
+        found: dict[str, int] = {}
+        for pid in procfs.list_pids(self._proc):
+            words = procfs.read_file(pid, "cmdline", self._proc).split("\0")
+            if SUPERVISOR in words and "--folder" in words[:-1]:
+                found.setdefault(words[words.index("--folder") + 1], pid)
+        return found
 
 
 def find_control_socket(pid: int, proc: Path = procfs.PROC) -> str:

@@ -11,13 +11,14 @@ import base64
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from traceback import format_exception
 from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
 
+from ..http.direct_poll import DirectPoll
 from ..http.exchange import Exchange
 from ..http.head_cache import HeadCache
 from ..ipc import scoreboard as fields
@@ -34,6 +35,7 @@ from . import metrics
 from .auth import Auth
 from .host_check import HostCheck
 from .jobs import BatchResult, Job
+from .own_description import find_descriptions
 from .request_queue import RequestQueue, add_retry_after
 from .responder import Responder
 
@@ -43,7 +45,6 @@ MAX_ID = 100  # characters of a request id
 MIN_BUFFERED_LIMIT = 256 * 1024 * 1024
 
 _OPEN_PATHS = frozenset(("/", "/ready", "/metrics"))
-
 KEPT_BYTES = 65_536  # of the body of the last request, at most
 
 KEPT_HEADERS = ("content-type", "content-encoding", "accept")  # of the last request
@@ -52,10 +53,12 @@ _PHASES = {"import": "the entry script is being imported", "init": "init() is ru
 
 
 class App:
-    """The application behind `http` (`http.application.Application`). Every method is called on the loop's thread.
+    """The application behind `http` (`http.application.Application`). Every method is called on the loop's thread, or,
+    while the script's thread leads (`worker.lead`), on that one; with the lock of `direct`.
 
-    `phase` goes import, init, sample, ready; only the last one answers `/score`. `on_stuck()` is called when a call of
-    `run()` cannot be ended, so that the worker must be replaced. `bound` is the address that the service listens on.
+    `phase` goes import, init, sample, ready; only the last one answers `/score`. `in_service` is what `/ready` says:
+    true from the end of the supervisor's probe until the service is about to stop. `on_stuck()` is called when a call
+    of `run()` cannot be ended, so that the worker must be replaced. `bound` is the address that is listened on.
     """
 
     def __init__(
@@ -70,16 +73,21 @@ class App:
         self.settings = settings
         self.scorer: Scorer | None = None
         self.phase = "import"
+        self.in_service = False
         self.phase_since = time.monotonic()
         self.tracer: Tracer | None = None
         self.auth = Auth(settings)
         self._host_check = HostCheck(settings.allowed_hosts, settings.cors_origins, bound)
         self.head_cache = HeadCache(self.auth)
-        self.queue = RequestQueue(settings, slot, loop, self.send_response, self.send_batch, on_stuck)
-        self._responder = Responder(settings, slot, loop, lambda: self.queue.busy)
+        self.direct = DirectPoll(loop)
+        self.queue = RequestQueue(settings, slot, self.direct, self.send_response, self.send_batch, on_stuck)
+        self._responder = Responder(settings, slot, self.direct, lambda: self.queue.busy)
         self._scoreboard = scoreboard
         self._slot = slot
-        self._allowed: tuple[str, ...] = ("POST",)
+        self._allowed: tuple[str, ...] = ("POST", "OPTIONS")
+        self._own_descriptions: dict[str, bytes] = {}
+        self._aliases: dict[str, str] = {}
+        self._answers: Mapping[str, bytes] = {}
         self._id_prefix = _new_id_prefix()
         self._id_count = 0
         self._kept_bytes = KEPT_BYTES if settings.keep_last_request else -1
@@ -97,9 +105,16 @@ class App:
     def set_phase(self, phase: str) -> None:
         if phase == "ready":
             assert self.scorer is not None
-            self._allowed = ("POST", "GET", "OPTIONS") if self.scorer.script.mode == "raw" else ("POST",)
-            if self.settings.cors_origins and "OPTIONS" not in self._allowed:
-                self._allowed += ("OPTIONS",)
+            script, contract = self.scorer.script, self.scorer.script.contract
+            any_http = script.mode == "raw" and contract is None
+            self._allowed = ("POST", "GET", "OPTIONS") if any_http else ("POST", "OPTIONS")
+            if contract is not None:
+                self._aliases = {
+                    **dict.fromkeys(contract.score_paths, "/score"),
+                    **dict.fromkeys(contract.health_paths, "/"),
+                }
+                self._answers = contract.answers
+            self._own_descriptions = find_descriptions(self.settings)
         self.phase_since = time.monotonic()
         self.phase = phase  # set last: the event loop already serves requests while this runs
         self._slot.fields[fields.READY] = int(phase == "ready")
@@ -117,6 +132,9 @@ class App:
         refusal = self.assign_request_id(exchange)
         if exchange.early_response is None:
             scored = exchange.path == "/score"
+            if not scored and exchange.path in self._aliases:
+                exchange.path = self._aliases[exchange.path]
+                scored = exchange.path == "/score"
             if refusal is None and not exchange.connection.private:
                 refusal = self._host_check.refuse(exchange)
             exchange.early_response = refusal or (
@@ -128,32 +146,42 @@ class App:
         headers = exchange.headers
         client_id = headers.get("x-ms-client-request-id")
         given_id = headers.get("x-ms-request-id") or headers.get("x-request-id")
-        if not client_id and not given_id:
+        if not client_id and not given_id and "traceid" not in headers:
             self.generate_request_id(exchange)
             return None
-        for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id"):
+        for name in ("x-request-id", "x-ms-request-id", "x-ms-client-request-id", "traceid"):
             if len(headers.get(name, "")) > MAX_ID:
                 self.generate_request_id(exchange)
                 return error_response(431, "id-too-long", f"{name} must not be longer than {MAX_ID} characters", name)
         client_id = client_id or headers.get("x-ms-request-id") or ""
-        exchange.id = given_id or client_id
-        exchange.id_headers = b"x-ms-request-id: %b\r\n" % exchange.id.encode("latin-1", "replace")
-        if client_id:
-            exchange.id_headers += b"x-ms-client-request-id: %b\r\n" % client_id.encode("latin-1", "replace")
+        if not given_id and not client_id:
+            self.generate_request_id(exchange)
+        exchange.id = given_id or client_id or exchange.id
+        told = {
+            "x-request-id": headers.get("x-request-id") or exchange.id,
+            "x-ms-request-id": exchange.id,
+            "x-ms-client-request-id": client_id,
+            "traceid": headers.get("traceid"),
+        }
+        exchange.id_headers = b"".join(
+            b"%b: %b\r\n" % (name.encode(), value.encode("latin-1", "replace")) for name, value in told.items() if value
+        )
         return None
 
     def generate_request_id(self, exchange: Exchange) -> None:
         """Sets an id of the server's own: the worker's random UUID (version 4) with a counter as its last 8 digits."""
         self._id_count = (self._id_count + 1) & 0xFFFFFFFF
         exchange.id = f"{self._id_prefix}{self._id_count:08x}"
-        exchange.id_headers = b"x-ms-request-id: %b\r\n" % exchange.id.encode()
+        made = exchange.id.encode()
+        exchange.id_headers = b"x-request-id: %b\r\nx-ms-request-id: %b\r\n" % (made, made)
 
     def _admit_score(self, exchange: Exchange, buffered: int) -> Response | None:
         method = exchange.method
-        if method == "OPTIONS" and self.settings.cors_origins:
-            raw = self.scorer is not None and self.scorer.script.mode == "raw"
-            if not raw or "access-control-request-method" in exchange.headers:
-                return Response(204, b"", [(b"allow", ", ".join(self._allowed).encode())])
+        if method == "OPTIONS":
+            raw = "GET" in self._allowed
+            preflight = self.settings.cors_origins and (not raw or "access-control-request-method" in exchange.headers)
+            if preflight or (not raw and self.phase == "ready"):
+                return Response(204 if preflight else 200, b"", [(b"allow", ", ".join(self._allowed).encode())])
         if not exchange.connection.private:
             reason = self.auth.allows(exchange.headers.get("authorization"))
             if reason:
@@ -181,7 +209,7 @@ class App:
         return None
 
     def _admit_other(self, exchange: Exchange) -> Response | None:
-        if exchange.path not in _OPEN_PATHS and exchange.path != "/swagger.json":
+        if exchange.path not in _OPEN_PATHS and exchange.path != "/swagger.json" and exchange.path not in self._answers:
             slash = exchange.path.startswith("/score/")
             hint = f"The service answers at /score{', without a slash behind it' if slash else ''}."
             return error_response(404, "not-found", f"no such path: {exchange.path}", exchange.path, hint)
@@ -250,7 +278,12 @@ class App:
         if exchange.path == "/":
             return Response(200, b"Healthy", [(b"content-type", b"text/plain; charset=utf-8")])
         if exchange.path == "/ready":
-            return Response(200, b'{"status":"ready"}') if self.phase == "ready" else self._not_ready()
+            if self.phase != "ready":
+                return self._not_ready()
+            if not self.in_service and not exchange.connection.private:
+                text = "not ready: the service has not been probed yet, or is about to stop"
+                return add_retry_after(error_response(503, "not-in-service", text, "ready"))
+            return Response(200, b'{"status":"ready"}')
         if exchange.path == "/metrics":
             return Response(
                 200, metrics.text(self._scoreboard, self.settings.service), [(b"content-type", metrics.CONTENT_TYPE)]
@@ -259,6 +292,8 @@ class App:
             reason = self.auth.allows(exchange.headers.get("authorization"))
             if reason:
                 return self._unauthorised(reason)
+        if exchange.path in self._answers:
+            return Response(200, self._answers[exchange.path])
         return self._describe(exchange.query)
 
     def _not_ready(self) -> Response:
@@ -276,6 +311,9 @@ class App:
         if self.scorer is None:
             return self._not_ready()
         asked = parse_qs(query).get("version", [""])[-1]
+        own = self._own_descriptions.get(VERSIONS.get(asked, "") if asked else "")
+        if own is not None:
+            return Response(200, own)
         if asked not in VERSIONS:
             hint = "Ask for ?version=2, 3 or 3.1."
             return error_response(404, "not-found", f"no description in version {asked!r}", "version", hint)
@@ -301,6 +339,10 @@ def _new_id_prefix() -> str:
 
 def _not_allowed(method: str, allowed: tuple[str, ...]) -> Response:
     response = error_response(
-        405, "method-not-allowed", f"{method} is not allowed here", "method", f"Use {' or '.join(allowed)}."
+        405,
+        "method-not-allowed",
+        f"{method} is not allowed here",
+        "method",
+        f"Use {' or '.join(name for name in allowed if name != 'OPTIONS')}.",
     )
     return response.add_header(b"allow", ", ".join(allowed).encode())

@@ -15,10 +15,10 @@ from itertools import accumulate, chain, pairwise
 from time import perf_counter
 from typing import Any
 
-from ..azureml.rawhttp import is_json_type
+from ..azureml.request_headers import is_json_type
+from ..json_encoder import encode_rows
 from ..log import writer
 from ..scoring.json_body import parse_json
-from ..scoring.json_encoder import encode_rows
 from ..scoring.messages import DeadlineExceeded, Refused
 from ..scoring.rows import is_ambiguous, join, row_count, split
 from ..scoring.scorer import Scorer
@@ -48,7 +48,7 @@ class Batcher:
             return
         for batch in self._convert_together(jobs) or self._convert_each(jobs):
             if len(batch.jobs) > 1:
-                outcome = self._script_thread.attempt(batch.jobs, lambda batch=batch: self._run_batch(batch))  # type: ignore[misc]
+                outcome = self._script_thread.attempt(batch.jobs, self._run_batch, batch)
                 if type(outcome) is BatchResult:
                     self._script_thread.deliver_batch(outcome)
                     continue
@@ -62,22 +62,21 @@ class Batcher:
 
     def _run_single(self, job: Job, batch: _Batch | None = None) -> None:
         """Answers a job by a call of its own. `batch` has its rows, if they are converted already."""
-
-        def call() -> None:
-            token = writer.request_id.set(job.request.id)
-            try:
-                if batch is None:
-                    job.response = self._scorer.score(job.request)
-                else:
-                    arguments = {} if batch.absent else {self._name: batch.value}
-                    job.response = self._scorer.call_run(job.request, arguments, batch.parse_ms[0])
-                job.batch = 1
-            finally:
-                writer.request_id.reset(token)
-
         if not job.abandoned:
-            self._script_thread.attempt([job], call)
+            self._script_thread.attempt([job], self._score, job, batch)
         self._script_thread.deliver([job])
+
+    def _score(self, job: Job, batch: _Batch | None) -> None:
+        token = writer.request_id.set(job.request.id)
+        try:
+            if batch is None:
+                job.response = self._scorer.score(job.request)
+            else:
+                arguments = {} if batch.absent else {self._name: batch.value}
+                job.response = self._scorer.call_run(job.request, arguments, batch.parse_ms[0])
+            job.batch = 1
+        finally:
+            writer.request_id.reset(token)
 
     # -- requests to batches --------------------------------------------------------------------------
 

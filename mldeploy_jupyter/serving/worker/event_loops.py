@@ -5,6 +5,13 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
+from typing import Any
+
+uvloop: Any
+try:
+    import uvloop  # here, so that a zygote has it before it forks: to import it costs every worker 3 MB
+except ImportError:
+    uvloop = None
 
 # Modules that change the standard event loop and refuse any other.
 PATCHING_MODULES = ("nest_asyncio", "nest_asyncio2")
@@ -12,11 +19,7 @@ PATCHING_MODULES = ("nest_asyncio", "nest_asyncio2")
 
 def new_loop() -> asyncio.AbstractEventLoop:
     """A loop of uvloop, which takes half the time of the standard one, or else a standard one."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.new_event_loop()
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    loop: asyncio.AbstractEventLoop = asyncio.new_event_loop() if uvloop is None else uvloop.new_event_loop()
     return loop
 
 

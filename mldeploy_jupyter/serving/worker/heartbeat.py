@@ -6,10 +6,10 @@ that needs no call. A request costs nothing.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 
+from ..http.direct_poll import Timers
 from ..ipc.scoreboard import BEAT, Slot
 from .request_queue import RequestQueue
 from .script_thread import ScriptThread
@@ -28,7 +28,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: Timers,
         slot: Slot,
         queue: RequestQueue,
         find_script_thread: Callable[[], ScriptThread | None],

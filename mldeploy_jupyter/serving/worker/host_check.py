@@ -15,6 +15,8 @@ from ..scoring.messages import Response, error_response
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
+PROBE_PATHS = ("/", "/ready")
+
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{0,5})?", re.IGNORECASE)
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://" + _HOST.pattern, re.IGNORECASE)
@@ -25,11 +27,13 @@ class HostCheck:
 
     `allowed` are further names, or `["*"]`, which switches the check off. So does a `bound` address that is not
     loopback, unless names are given: whoever serves a network is called by names that the service does not know.
-    Pages of `cors_origins` may call whatever their host.
+    Pages of `cors_origins` may call whatever their host. At an address that is not loopback, orchestrators may ask for
+    liveness and readiness by the container's own address, which nobody can name beforehand, and no page rebinds.
     """
 
     def __init__(self, allowed: Sequence[str], cors_origins: Sequence[str], bound: str = "127.0.0.1") -> None:
         self._off = "*" in allowed or not (allowed or _is_loopback(bound))
+        self._asked_by_address = not _is_loopback(bound)
         address = f"[{bound}]" if ":" in bound else bound
         self._names = frozenset(name.lower() for name in (*LOOPBACK_NAMES, address, *allowed))
         self._cors_origins = frozenset(cors_origins)
@@ -46,7 +50,7 @@ class HostCheck:
         if plain and (host, origin) == self._accepted:  # clients repeat themselves
             return None
         refusal = self._check(exchange, host, origin)
-        if plain and refusal is None:
+        if plain and refusal is None and exchange.path not in PROBE_PATHS:
             self._accepted = (host, origin)
         return refusal
 
@@ -63,6 +67,8 @@ class HostCheck:
         if self._off:
             return None
         if name and name not in self._names:
+            if self._asked_by_address and origin is None and exchange.path in PROBE_PATHS and _is_address(name):
+                return None
             return _refusal(f"the service does not answer to the host {name}", "host")
         if origin is None:
             # Without CORS a browser sends no Origin when a page of another site loads this as an image.
@@ -82,6 +88,14 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _refusal(text: str, where: str) -> Response:

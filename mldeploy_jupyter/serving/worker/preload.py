@@ -1,7 +1,7 @@
 """What a forked worker's zygote had imported, and which modules are worth importing before a fork.
 
-Reading a module writes to it (its reference count), so a forked process copies the page. Looking at every module would
-copy some 6 MB that are shared with other processes: only modules that are new since the last check are touched.
+Looking at every module would copy some 6 MB that are shared with other processes (`system/imports.py`): only modules
+that are new since the last check are touched.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import sys
 import sysconfig
 from importlib.machinery import PathFinder
 from typing import Any
+
+from ..system.imports import imported_after
 
 # In a forked process: the file of each top-level module that the script would otherwise have had to import itself.
 imported_tops: dict[str, str] = {}
@@ -36,15 +38,6 @@ def record_imports(server_modules: set[str], package: str) -> None:
         if f"{name}.".startswith(f"{package}.") and hasattr(sys.modules.get(name), "__path__"):
             _server_packages.append(sys.modules[name])
     _last = next(reversed(sys.modules))
-
-
-def imported_after(last: str) -> list[str]:
-    """The names of the modules imported after `last`, in order of import; all of them if `last` is empty."""
-    while True:
-        try:
-            return list(itertools.takewhile(lambda name: name != last, reversed(sys.modules)))[::-1]
-        except RuntimeError:  # another thread imported something meanwhile
-            continue
 
 
 def snapshot() -> set[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import Any, cast
 
+from ..http.direct_poll import Timers
 from ..http.exchange import Exchange
 from ..ipc.scoreboard import BEAT, Slot
 from ..scoring.messages import Request, Response, error_response
@@ -20,7 +20,7 @@ STUCK_AFTER = 0.5  # seconds that run() may go on after its deadline before the 
 
 
 class RequestQueue:
-    """The queue before `run()`. Everything runs on the loop's thread.
+    """The queue before `run()`. Everything runs with the lock of `http.direct_poll`, usually on the loop's thread.
 
     `send_response(exchange, response)` gets every answer, except those of a batch: `send_batch(jobs, result)`.
 
@@ -32,7 +32,7 @@ class RequestQueue:
         self,
         settings: Settings,
         slot: Slot,
-        loop: asyncio.AbstractEventLoop,
+        loop: Timers,
         send_response: Callable[[Exchange, Response], None],
         send_batch: Callable[[list[Job], BatchResult], None],
         on_stuck: Callable[[], None],
@@ -121,7 +121,10 @@ class RequestQueue:
             response = unanswered()
         response.timings["queue"] = (job.started - job.queued) * 1000
         if "run" in response.timings:
-            self._slot.observe("batch", job.batch)
+            if job.batch == 1:
+                self._slot.observe_lone()
+            else:
+                self._slot.observe("batch", job.batch)
         self._send_response(job.exchange, response)
 
     def _on_batch_done(self, result: BatchResult) -> None:

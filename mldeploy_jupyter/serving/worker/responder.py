@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
 
+from ..http.direct_poll import Timers
 from ..http.exchange import Exchange
 from ..ipc.scoreboard import Slot
 from ..log import writer
@@ -14,14 +14,16 @@ from ..scoring.messages import JSON, Response
 from ..settings import Settings
 from .jobs import BatchResult, Job
 
-FLUSH_DELAY = 0.05  # seconds that the access log may lag behind the answers while requests are in flight
+FLUSH_DELAY = 0.02  # seconds that the access log may lag behind the answers while they follow each other closely
 
 _STATUS_LINES = {s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus if s.value >= 200}
 
 _BODILESS = frozenset((204, 205, 304))
 
+_ID_NAMES = frozenset((b"x-request-id", b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"))
+
 _USUAL_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b%b%b"
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%b%b"
     b"x-ms-run-function-failed: false\r\n"
     b"server-timing: queue;dur=%.3f, parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\n"
     b"x-ms-run-fn-exec-ms: %.3f\r\n"
@@ -31,19 +33,18 @@ _BATCH_HEAD = b"%bcontent-length: %d\r\n%bx-ms-run-function-failed: false\r\nser
 
 
 class Responder:
-    """Sends answers. Everything runs on the loop's thread. `busy()`: whether more requests wait or run."""
+    """Sends answers, with the lock of `http.direct_poll`. `busy()`: whether more requests wait or run."""
 
-    def __init__(
-        self, settings: Settings, slot: Slot, loop: asyncio.AbstractEventLoop, busy: Callable[[], bool]
-    ) -> None:
+    def __init__(self, settings: Settings, slot: Slot, loop: Timers, busy: Callable[[], bool]) -> None:
         self._slot = slot
         self._loop = loop
         self._busy = busy
         self._origins = settings.cors_origins
         self._revision = b"x-mldeploy-revision: %b\r\n" % settings.label.encode("latin-1", "replace")
         self._flush_scheduled = False
-        self._date_made = -1.0
-        self._date = b""
+        self._now = 0.0  # when the present answer is sent
+        self._date_made = self._flushed = -1.0
+        self._common = b""  # the headers of every answer: date and revision
 
     def send_response(self, exchange: Exchange, response: Response) -> None:
         """Sends, counts and logs one answer."""
@@ -53,18 +54,20 @@ class Responder:
         if scored and response.headers is JSON and len(timings) == 4 and not self._origins and not response.failed:
             queue, parse, run, serialise = timings["queue"], timings["parse"], timings["run"], timings["serialise"]
             head = _USUAL_HEAD % (
-                len(body), self._date, self._revision, exchange.id_headers, queue, parse, run, serialise, run,
+                len(body), self._common, exchange.id_headers, queue, parse, run, serialise, run,
             )  # fmt: skip
+            exchange.connection.send(exchange, head, body)
+            seconds = perf_counter() - exchange.started
+            self._slot.record_usual(status, seconds, queue / 1000, parse / 1000, run / 1000, serialise / 1000)
         else:
             queue, run = timings.get("queue", 0.0), timings.get("run", 0.0)
             body = b"" if status in _BODILESS else body
-            head = self._head(exchange, response, len(body), scored)
-        exchange.connection.send(exchange, head, body)
-        if not scored and status < 400:
-            return
-        seconds = perf_counter() - exchange.started
-        if scored:
-            self._slot.record_request(status, seconds, timings)
+            exchange.connection.send(exchange, self._head(exchange, response, len(body), scored), body)
+            if not scored and status < 400:
+                return
+            seconds = perf_counter() - exchange.started
+            if scored:
+                self._slot.record_request(status, seconds, timings)
         batch = exchange.job.batch if exchange.job is not None else 1
         writer.add_access(
             exchange.id, exchange.method, exchange.path, status, seconds * 1000, queue, run,
@@ -75,7 +78,7 @@ class Responder:
     def send_batch(self, jobs: list[Job], result: BatchResult) -> None:
         """Sends the answers of one call of `run()`, all of them 200. What they have in common is made once."""
         self._renew_date()
-        common = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%b%b" % (self._date, self._revision)
+        common = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%b" % self._common
         parse, run, serialise = result.timings
         timings = b", parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % (
             parse, run, serialise, run,
@@ -99,17 +102,21 @@ class Responder:
         self._schedule_flush()
 
     def _renew_date(self) -> None:
-        now = perf_counter()
+        self._now = now = perf_counter()
         if now - self._date_made >= 1.0:
-            self._date_made, self._date = now, b"date: %b\r\n" % _http_date().encode()
+            self._date_made = now
+            self._common = b"date: %b\r\n%b" % (_http_date().encode(), self._revision)
 
     def _head(self, exchange: Exchange, response: Response, length: int, scored: bool) -> bytes:
         status = response.status
+        ids, headers = exchange.id_headers, response.headers
+        if scored and headers is not JSON:  # as in v1, a script cannot replace the request's ids
+            headers = [pair for pair in headers if pair[0] not in _ID_NAMES or pair[0] + b": " not in ids]
         parts = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d -\r\n" % status]
-        parts += [b"%b: %b\r\n" % pair for pair in response.headers]
+        parts += [b"%b: %b\r\n" % pair for pair in headers]
         if status not in (204, 304):
             parts.append(b"content-length: %d\r\n" % length)
-        parts += (self._date, self._revision, exchange.id_headers)
+        parts += (self._common, ids)
         if scored:
             parts.append(b"x-ms-run-function-failed: %b\r\n" % (b"true" if response.failed else b"false"))
             if response.timings:
@@ -119,14 +126,22 @@ class Responder:
         return b"".join(parts)
 
     def _schedule_flush(self) -> None:
-        if not self._busy():
-            writer.flush_access()  # the client may read the log next, and must find its request there
-        elif not self._flush_scheduled:
+        """Writes the first entry after a pause at once, and those that follow closely together.
+
+        Each write wakes the supervisor, which costs more than the answer does.
+        """
+        if self._flush_scheduled:
+            return
+        if self._now - self._flushed > FLUSH_DELAY and not self._busy():
+            self._flushed = self._now
+            writer.flush_access()  # the client may read the log next, and finds its request there
+        else:
             self._flush_scheduled = True
             self._loop.call_later(FLUSH_DELAY, self._flush)
 
     def _flush(self) -> None:
         self._flush_scheduled = False
+        self._flushed = perf_counter()
         writer.flush_access()
 
 
@@ -149,7 +164,10 @@ def _cors(origins: list[str], headers: dict[str, str]) -> list[tuple[bytes, byte
         (b"access-control-allow-origin", allow),
         (b"access-control-allow-methods", b"GET, POST"),
         (b"access-control-allow-headers", b"authorization, content-type, x-request-id, x-ms-client-request-id"),
-        (b"access-control-expose-headers", b"x-ms-request-id, x-ms-run-function-failed, x-mldeploy-revision"),
+        (
+            b"access-control-expose-headers",
+            b"x-request-id, x-ms-request-id, x-ms-run-function-failed, x-mldeploy-revision",
+        ),
     ]
 
 

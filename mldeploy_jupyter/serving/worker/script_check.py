@@ -27,10 +27,10 @@ from ..settings import Settings
 def check(settings: Settings) -> dict[str, Any]:
     """Runs the script in this process and returns the result. What the script raises is a failure in it."""
     from ..azureml import import_hook
-    from ..scoring.scorer import Scorer
+    from ..scoring.flask_scorer import make_scorer
     from ..scoring.script import load_script
     from . import preload
-    from .sample import sample_body, sample_failure, sample_request
+    from .sample import is_answered, is_refused_by_script, sample_body, sample_failure, sample_request
 
     before = preload.snapshot()
     result: dict[str, Any] = {"ok": False, "modules": {}, "warnings": []}
@@ -45,16 +45,21 @@ def check(settings: Settings) -> dict[str, Any]:
         script.init()
         result["init_seconds"] = round(time.monotonic() - began, 6)
         stage = "probe"
-        scorer = Scorer(script, debug=True)
+        scorer = make_scorer(script, debug=True)
         body = sample_body(script)
         if body is not None:
             started = time.monotonic()
-            request = sample_request(body)
+            request = sample_request(body, settings.sample_headers)
             if script.is_async:
                 response = asyncio.run(scorer.score_async(request))
             else:
                 response = scorer.score(request)
-            if response.status != 200:
+            if is_refused_by_script(response):
+                refused = f"run() answered the sample with {response.status}"
+                result["warnings"].append(
+                    f"{refused}: to deploy it, give the sample_headers that it needs, or no_probe"
+                )
+            elif not is_answered(response):
                 result["failure"] = sample_failure(response)
             else:
                 output = _json_or_text(response.body)

@@ -21,6 +21,7 @@ from ..ipc.failure import describe, traceback_text
 from ..log import writer
 from ..scoring.messages import DeadlineExceeded, Request, Response
 from .jobs import BatchResult, Job, unanswered
+from .lead import Lead
 
 EXPIRED = object()  # what `attempt` returns when a deadline ended the call
 
@@ -40,6 +41,7 @@ class ScriptThread:
         self.on_job_done: Callable[[Job], None] = lambda job: None
         self.on_batch_done: Callable[[BatchResult], None] = lambda result: None
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.lead: Lead | None = None
         self._queue: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._finished: deque[Job | BatchResult] = deque()
         self._waking = False
@@ -56,7 +58,18 @@ class ScriptThread:
         return self._queue.qsize() - (self._abandoned - self._skipped)
 
     def submit(self, job: Job) -> None:
+        self._put(job)
+
+    def _put(self, job: Job | None) -> None:
         self._queue.put(job)
+        if self.lead is not None and self.lead.direct.active:
+            self.lead.direct.wake()
+
+    def let_lead(self, lead: Lead) -> None:
+        """Lets the script's thread serve connections itself while calls are short. Call it before `serve`."""
+        if self._threads == 1:
+            self.lead = lead
+            lead.direct.on_stopped = self._dispatch_finished
 
     def abandon(self, job: Job) -> None:
         """Makes the queue skip a job, which no longer counts as waiting. Call it on the loop's thread."""
@@ -69,7 +82,7 @@ class ScriptThread:
         """Asks for a sign of life, in turn after the waiting jobs. The function returned says whether it came."""
         job = Job(None, cast(Any, None))  # an abandoned job is taken and makes no call
         self.abandon(job)
-        self._queue.put(job)
+        self._put(job)
         return lambda: job.claimed
 
     def serve(self) -> None:
@@ -84,7 +97,7 @@ class ScriptThread:
     def stop(self) -> None:
         self._stopping = True
         for _ in range(self._threads):
-            self._queue.put(None)
+            self._put(None)
 
     # -- finished jobs --------------------------------------------------------------------------------
 
@@ -103,6 +116,8 @@ class ScriptThread:
         self._wake_loop()
 
     def _wake_loop(self) -> None:
+        if self.lead is not None and self.lead.direct.active:
+            return  # answered at the end of this turn, or by `on_stopped`
         if not self._waking and self.loop is not None:
             self._waking = True
             try:
@@ -112,12 +127,19 @@ class ScriptThread:
 
     def _dispatch_finished(self) -> None:
         self._waking = False
-        while self._finished:
-            finished = self._finished.popleft()
-            if isinstance(finished, BatchResult):
-                self.on_batch_done(finished)
-            else:
-                self.on_job_done(finished)
+        if self.lead is None:
+            while self._finished:
+                self._dispatch(self._finished.popleft())
+            return
+        with self.lead.direct.lock:
+            while self._finished:
+                self._dispatch(self._finished.popleft())
+
+    def _dispatch(self, finished: Job | BatchResult) -> None:
+        if isinstance(finished, BatchResult):
+            self.on_batch_done(finished)
+        else:
+            self.on_job_done(finished)
 
     # -- the script's threads -------------------------------------------------------------------------
 
@@ -128,42 +150,99 @@ class ScriptThread:
                 return
             except DeadlineExceeded:
                 continue  # raised just after its call had ended
+            except Exception as error:  # of a signal handler of the script's, between two calls
+                text = f"the script's thread was interrupted between two calls: {describe(error)}"
+                writer.log(text, level="error", traceback=traceback_text(error))
 
     def _process_queue(self) -> None:
-        waiting = self._queue
-        while (job := waiting.get()) is not None:
-            claimed = [job]
-            if self.max_jobs > 1:
-                while len(claimed) < self.max_jobs:
-                    try:
-                        more = waiting.get_nowait()
-                    except queue.Empty:
-                        break
-                    if more is None:
-                        waiting.put(None)
-                        break
-                    claimed.append(more)
-            jobs = []
-            with self._lock:
-                for job in claimed:
-                    job.claimed = True
-                    if job.abandoned:
-                        self._skipped += 1
-                    else:
-                        jobs.append(job)
-            if jobs:
-                try:
-                    self.process(jobs)
-                except BaseException as error:  # every client must get an answer, and this thread must go on
-                    if not isinstance(error, DeadlineExceeded):
-                        text = f"a call was not brought to its end: {describe(error)}"
-                        writer.log(text, level="error", traceback=traceback_text(error))
-                    unfinished = [job for job in jobs if not job.done]
-                    for job in unfinished:
-                        job.running = False
-                    self.deliver(unfinished)
+        waiting, lead = self._queue, self.lead
+        while (job := waiting.get() if lead is None or not lead.direct.active else self._next_job(lead)) is not None:
+            jobs = self._claim(job)
+            if jobs and lead is None:
+                self._process(jobs)
+            elif jobs and lead is not None:
+                lead.begin()
+                self._process(jobs)
+                lead.end(jobs[0].exchange.known)
 
-    def attempt(self, jobs: list[Job], call: Callable[[], Any]) -> Any:
+    def _claim(self, job: Job) -> list[Job]:
+        """The job and, for a batch, more that wait; without abandoned ones."""
+        waiting, claimed = self._queue, [job]
+        while len(claimed) < self.max_jobs:
+            try:
+                more = waiting.get_nowait()
+            except queue.Empty:
+                break
+            if more is None:
+                waiting.put(None)
+                break
+            claimed.append(more)
+        jobs = []
+        with self._lock:
+            for job in claimed:
+                job.claimed = True
+                if job.abandoned:
+                    self._skipped += 1
+                else:
+                    jobs.append(job)
+        return jobs
+
+    def _process(self, jobs: list[Job]) -> None:
+        try:
+            self.process(jobs)
+        except BaseException as error:  # every client must get an answer, and this thread must go on
+            if not isinstance(error, DeadlineExceeded):
+                text = f"a call was not brought to its end: {describe(error)}"
+                writer.log(text, level="error", traceback=traceback_text(error))
+            unfinished = [job for job in jobs if not job.done]
+            for job in unfinished:
+                job.running = False
+            self.deliver(unfinished)
+
+    # -- the script's thread leads --------------------------------------------------------------------
+
+    def _next_job(self, lead: Lead) -> Job | None:
+        """The next job, read from a connection by this thread or queued by the loop's. None: `stop` was called."""
+        waiting = self._queue
+        while lead.direct.active:
+            if lead.has_turn and waiting.qsize():
+                break
+            if self._finished:
+                lead.direct.answer(self._answer_finished)
+            lead.wait(block=not waiting.qsize())
+        return waiting.get()  # nobody else takes from it
+
+    def _answer_finished(self) -> None:
+        """Sends the answers on connections that this thread serves; the others are for the loop's thread."""
+        finished = self._finished
+        while finished:
+            result = finished.popleft()
+            if isinstance(result, BatchResult):
+                is_direct = all(job.exchange.connection.direct_fd >= 0 for job in result.jobs)
+            else:
+                is_direct = result.exchange.connection.direct_fd >= 0
+            if not is_direct:
+                self._call_loop(self._dispatch, result)
+                continue
+            try:
+                self._dispatch(result)
+            except BaseException:  # of a signal handler of the script's: the loop's thread has none
+                self._call_loop(self._drop, result)
+                raise
+
+    def _drop(self, finished: Job | BatchResult) -> None:
+        """Ends jobs whose answer was interrupted, and closes their connections."""
+        for job in finished.jobs if isinstance(finished, BatchResult) else [finished]:
+            connection = job.exchange.connection
+            self.on_job_done(job)
+            if self.lead is not None:
+                self.lead.direct.drop(connection)
+
+    def _call_loop(self, callback: Callable[[Any], None], argument: Any) -> None:
+        if self.lead is not None and self.loop is not None:
+            self.loop.call_soon_threadsafe(self.lead.direct.call, callback, argument)
+
+    def attempt(self, jobs: list[Job], call: Callable[..., Any], *arguments: Any) -> Any:
         """Makes a call that answers these jobs, in this thread. Returns `EXPIRED` if a deadline ended it.
 
         A call may be attempted again for the same jobs; `deliver` follows the last attempt.
@@ -176,8 +255,8 @@ class ScriptThread:
             for job in jobs:
                 job.thread, job.started, job.interrupted, job.running = thread, now, False, True
             if not is_main:
-                return call()
-            result = call()
+                return call(*arguments)
+            result = call(*arguments)
             self._main_jobs = []  # from here on a signal raises nothing
             return result
         except DeadlineExceeded:

@@ -21,18 +21,22 @@ from ..ipc.failure import ContractError
 from ..ipc.scoreboard import PID, REVISION, STARTED, Scoreboard
 from ..log import writer
 from ..scoring import row_independence, tracing
+from ..scoring.flask_scorer import make_scorer
 from ..scoring.messages import Response
 from ..scoring.openapi import describe_service
 from ..scoring.scorer import Scorer
 from ..scoring.script import Script, load_script
 from ..settings import Settings
+from ..system import allocator
 from . import preload
 from .app import App
 from .batching import Batcher
 from .event_loops import new_loop, new_script_loop
 from .heartbeat import INTERVAL, Heartbeat
+from .idle_memory import IdleMemory
 from .jobs import Job
-from .sample import sample_body, sample_failure, sample_request
+from .lead import Lead
+from .sample import is_answered, sample_body, sample_failure, sample_request
 from .script_thread import AsyncScriptThread, ScriptThread
 
 # Milliseconds. Batching is not offered to a run() that takes longer: to find out whether its rows are independent, it
@@ -68,12 +72,13 @@ class Service:
         bound = str(listener.getsockname()[0])
         self.app = App(settings, scoreboard, slot, self._loop, lambda: self._send_event("stuck"), bound)
         self._heartbeat = Heartbeat(
-            self._loop,
+            self.app.direct,
             slot,
             self.app.queue,
             lambda: self.script_thread if self.app.phase == "ready" and not self._draining else None,
             lambda: self._send_event("stuck", reason="the script's thread takes no request"),
         )
+        self._idle_memory = IdleMemory(self._loop, slot, lambda: self.app.queue.busy or self.app.phase != "ready")
         self.finished = threading.Event()
         self._listener = listener
         self._draining = False
@@ -101,21 +106,22 @@ class Service:
         script = load_script(self.settings)
         self._enter_stage("init")
         script.init()
-        scorer = Scorer(script, debug=self.settings.debug, max_bytes=self.settings.max_body_bytes)
+        scorer = make_scorer(script, debug=self.settings.debug, max_bytes=self.settings.max_body_bytes)
         scorer.tracer = self.app.tracer
         self._attach_script_thread(scorer)
-        body = sample_body(script)
+        body = sample_body(script) if self.settings.score_sample else None
         offer = ""
         if body is not None:
             self._enter_stage("sample")
             response = self._score_sample(scorer, body)
-            if response.status != 200:
+            if not is_answered(response):
                 return {"event": "failed", "failure": sample_failure(response)}
             offer = self._check_batching(scorer, body, response)
         elif self.settings.max_batch_size:
             text = "max_batch_size needs a sample, on which it is found out whether rows may share a call of run()"
-            raise ContractError(text)
+            raise ContractError(text if self.settings.score_sample else f"{text}: no_probe leaves it out")
         freeze_memory()
+        allocator.keep_freed_memory(self.settings.memory_limit_mb * 10**6)
         self.app.scorer = scorer
         self.app.set_phase("ready")
         return {
@@ -141,13 +147,15 @@ class Service:
                 script_thread.process = Batcher(scorer, script_thread, self.settings.max_batch_size).process
                 script_thread.max_jobs = self.settings.max_batch_size
             else:
-                script_thread.process = lambda jobs: _process_singly(scorer, script_thread, jobs)
+                script_thread.process = lambda jobs: process_singly(scorer, script_thread, jobs)
+            if self.app.tracer is None:
+                script_thread.let_lead(Lead(self.app.direct))
         script_thread.loop = self._loop
         self.script_thread = script_thread
         self.app.queue.attach(script_thread)
 
     def _score_sample(self, scorer: Scorer, body: bytes) -> Response:
-        request = sample_request(body)
+        request = sample_request(body, self.settings.sample_headers)
         if isinstance(self.script_thread, AsyncScriptThread):
             response: Response = self.script_thread.run_until_complete(scorer.score_async(request))
             return response
@@ -162,6 +170,8 @@ class Service:
         if not wanted and (not scorer.script.batchable or response.timings["run"] > MAX_OFFER_MS):
             return ""
         reason = "" if scorer.script.is_async else row_independence.batching_refusal(scorer, body, response)
+        if response.status != 200:
+            reason = f"run() answers the sample with {response.status}, and a shared call with 200"
         if wanted and scorer.script.is_async:
             reason = "run() is async: its requests run side by side already"
         if wanted and reason:
@@ -192,7 +202,14 @@ class Service:
         elif op == "last_request":
             self._acknowledge(message, request=self.app.last_request())
         elif op == "accept":
+            self.app.in_service = True
             self._acceptor.accept()
+            self._acknowledge(message)
+        elif op == "withdraw":
+            self.app.in_service = False
+            self._acknowledge(message)
+        elif op == "listen":
+            self._acceptor.listen_on(socket.socket(fileno=fds[0]))
             self._acknowledge(message)
         elif op == "pause":
             self._acceptor.pause()
@@ -205,6 +222,7 @@ class Service:
 
     async def _drain(self, message: dict[str, Any], closing: bool) -> None:
         """Takes no more requests, answers or hands over those that are here, and ends the process."""
+        self.app.in_service = False
         await self._acceptor.drain(closing)
         self._acknowledge(message)
         if self._draining:
@@ -227,6 +245,7 @@ class Service:
             self._acceptor.accept()
         self._loop.call_soon(started.set)
         self._loop.call_soon(self._heartbeat.beat)
+        self._loop.call_soon(self._idle_memory.look)
         self._loop.run_forever()
 
     def _hand_over(self, fd: int) -> None:
@@ -246,18 +265,20 @@ class Service:
             self._send_event("answer", id=message["id"], **fields)
 
 
-def _process_singly(scorer: Scorer, script_thread: ScriptThread, jobs: list[Job]) -> None:
+def process_singly(scorer: Scorer, script_thread: ScriptThread, jobs: list[Job]) -> None:
     for job in jobs:
+        single = [job]
+        script_thread.attempt(single, _score, scorer, job)
+        script_thread.deliver(single)
 
-        def call(job: Job = job) -> None:
-            token = writer.request_id.set(job.request.id)
-            try:
-                job.response = scorer.score(job.request)
-            finally:
-                writer.request_id.reset(token)
 
-        script_thread.attempt([job], call)
-        script_thread.deliver([job])
+def _score(scorer: Scorer, job: Job) -> None:
+    request = job.request
+    token = writer.request_id.set(request.id)
+    try:
+        job.response = scorer.score(request)
+    finally:
+        writer.request_id.reset(token)
 
 
 def freeze_memory() -> None:

@@ -24,7 +24,6 @@ from ..ipc.channel import Channel
 from ..ipc.failure import describe
 from ..system import process_mark, process_state, server_package
 from ..worker import preload
-from .entry_points import cache_entry_points
 from .fork_safety import why_unsafe
 
 
@@ -119,6 +118,8 @@ class Zygote:
     def _cache_entry_points(self) -> None:
         """Caches them for later forks. Now, when nothing waits: the supervisor sends `look` after it has its fork."""
         if not self._entry_points_cached:
+            from .entry_points import cache_entry_points  # it imports `importlib.metadata`, a fifth of a zygote's start
+
             self._entry_points_cached = True
             cache_entry_points()
 

@@ -71,15 +71,24 @@ class KnownServer:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a run measured: its measured samples, and how it ended."""
+    """What a run measured: its measured samples in the order in which they were sent, and how it ended."""
 
     samples: np.ndarray[Any, Any]
     ending: Ending
 
     @property
+    def counted(self) -> np.ndarray[Any, Any]:
+        """Which samples numbers are made of."""
+        return ~np.isin(self.samples["block"], self.ending.left_out)
+
+    @property
     def latencies(self) -> np.ndarray[Any, Any]:
-        """Milliseconds from the planned time."""
-        return np.asarray((self.samples["done"] - self.samples["planned"]) * 1000)
+        """Milliseconds from the planned time, of those that count."""
+        return np.asarray((self.samples["done"] - self.samples["planned"]) * 1000)[self.counted]
+
+    def of_counted(self, delays: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Those of the server's delays that belong to `latencies`, where it had every request."""
+        return delays[self.counted] if len(delays) == len(self.samples) else delays
 
 
 def begin(
@@ -97,4 +106,5 @@ def measure(uris: list[str], **settings: Any) -> Seen:
         path = Path(folder) / "samples.bin"
         ending = begin(uris, path, **settings).wait()
         samples = read_samples(path)
-    return Seen(samples[samples["phase"] == Phase.MEASURED], ending)
+    measured = samples[samples["phase"] == Phase.MEASURED]
+    return Seen(measured[np.argsort(measured["sent"], kind="stable")], ending)

@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.latency.server WORDS...
 
-Each answer has the delay of the profile, from when the request was complete to when the answer was written:
+Each answer has the delay of the profile, from when the request reached this machine's socket to when the answer is
+given to it:
 
     fixed MS                every answer takes MS milliseconds
     bimodal MS MS SHARE     the second one for a SHARE of the answers
@@ -22,12 +23,15 @@ import heapq
 import json
 import os
 import random
+import socket
+import struct
 import sys
 from collections.abc import Callable
-from time import monotonic
-from typing import Any, cast
+from time import monotonic, time
 
 from mldeploy_jupyter.latency.generator.alarm import Alarm
+
+SO_TIMESTAMPNS = 35  # <asm-generic/socket.h>; Python does not name it
 
 BODY = b'{"answer": 42}'
 
@@ -74,7 +78,7 @@ class Server:
 
     def receive(self, connection: Connection, now: float) -> None:
         if self.kind == "close":
-            connection.transport.close()
+            connection.close()
             return
         due = self.due(now)
         if due <= now:
@@ -93,20 +97,49 @@ class Server:
             self.alarm.set(self.waiting[0][0])
 
     def write(self, connection: Connection, received: float) -> None:
-        connection.transport.write(self.answer)
+        # The clock first: a client that the call wakes may take this core before it returns.
         self.delays.append((monotonic() - received) * 1000)
+        connection.write(self.answer)
 
 
-class Connection(asyncio.Protocol):
-    def __init__(self, server: Server) -> None:
+class Connection:
+    """The kernel notes when bytes arrive: from then on a client waits, also while this process wakes up."""
+
+    def __init__(self, server: Server, connected: socket.socket) -> None:
         self.server = server
+        self.socket = connected
         self.buffer = b""
+        self.loop = asyncio.get_running_loop()
+        connected.setblocking(False)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        self.loop.add_reader(connected, self.read)
 
-    def connection_made(self, transport: Any) -> None:
-        self.transport = cast(asyncio.Transport, transport)
+    def close(self) -> None:
+        self.loop.remove_reader(self.socket)
+        self.socket.close()
 
-    def data_received(self, data: bytes) -> None:
-        now = monotonic()
+    def write(self, answer: bytes) -> None:
+        try:
+            self.socket.send(answer)
+        except OSError:  # the client has gone
+            pass
+
+    def read(self) -> None:
+        try:
+            data, notes, _, _ = self.socket.recvmsg(65536, 64)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, notes = b"", []
+        if not data:
+            self.close()
+            return
+        arrived = monotonic()
+        for level, kind, value in notes:
+            if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
+                seconds, nanoseconds = struct.unpack("=qq", value)
+                arrived -= time() - (seconds + nanoseconds / 1e9)
         self.buffer += data
         while True:
             head, blank, rest = self.buffer.partition(b"\r\n\r\n")
@@ -117,14 +150,24 @@ class Connection(asyncio.Protocol):
             if len(rest) < length:
                 return
             self.buffer = rest[length:]
-            self.server.receive(self, now)
+            self.server.receive(self, arrived)
 
 
 async def main(words: list[str]) -> None:
     loop = asyncio.get_running_loop()
     server = Server(words)
-    listening = await loop.create_server(lambda: Connection(server), "127.0.0.1", int(os.environ.get("PORT", "0")))
-    print(listening.sockets[0].getsockname()[1], flush=True)
+    listening = socket.create_server(("127.0.0.1", int(os.environ.get("PORT", "0"))), backlog=1024)
+    listening.setblocking(False)
+
+    def accept() -> None:
+        try:
+            connected, _ = listening.accept()
+        except BlockingIOError:
+            return
+        Connection(server, connected)
+
+    loop.add_reader(listening, accept)
+    print(listening.getsockname()[1], flush=True)
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := await lines.readline():
@@ -136,4 +179,4 @@ async def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1:]))  # its transports send when they are told to; those of uvloop do so a little later
+    asyncio.run(main(sys.argv[1:]))

@@ -106,7 +106,7 @@ def read_steps(lab: Lab, made: Notebook, index: int, name: str, begin: float | N
         for at, way, kind, detail in steps[:60]:
             print(f"  {at:7.3f} {way:<4} {kind:<16} {detail}")
     shown = next(at for at, way, kind, _ in steps if (way, kind) == ("out", "display_data"))
-    ended = next(at for at, way, kind, _ in steps if (way, kind) == ("out", "execute_reply"))
+    ended = next(at for at, way, kind, _ in steps if at > 0 and (way, kind) == ("out", "execute_reply"))
     return {
         "panel with its stages on the page": seen["drawn"] - begin,
         "painted": seen["painted"] - begin,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from .servers import OWN_LOOP, WITH_DUTIES
 from .turn import Measured
 
 Key = tuple[str, str, int]  # server, work, connections
@@ -104,6 +105,18 @@ FLOORS: tuple[Callable[[Rounds], Verdict], ...] = (
     _rates("large", "large", 64, "azureml", 3.0),
     _large_alone,
     _rates("raw", "raw", 8, "azureml", 2.5),
+    *(
+        _rates(work, work, connections, peer, wanted)
+        for work, connections, of_own_loop in (
+            ("small", 1, 0.78),
+            ("small", 8, 0.78),
+            ("small", 64, 0.8),
+            ("batch", 8, 0.8),
+            ("batch", 64, 0.55),
+            ("raw", 8, 0.78),
+        )
+        for peer, wanted in ((OWN_LOOP, of_own_loop), (WITH_DUTIES, 0.9))
+    ),
 )
 
 

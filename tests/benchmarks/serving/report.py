@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from .figures import Key, Quantity, Rounds, Verdict
+from .servers import OWN_LOOP, WITH_DUTIES
 
-COMPARED = ("azureml", "fastapi async")
+COMPARED = ("azureml", "fastapi async", OWN_LOOP, WITH_DUTIES)
 SHOWN: tuple[Quantity, ...] = ("rate", "p50", "p99", "cpu")
 
 
@@ -32,22 +33,29 @@ def machine() -> str:
 
 
 def table(rounds: Rounds) -> list[str]:
-    """One line a server, work and load: medians, and the ratios to azureml's server and FastAPI in the same round."""
+    """One line a server, work and load: medians, and the ratios to each of `COMPARED` in the same round.
+
+    Ratios of batched requests are to the peer's own batching where it has one, else to its small requests.
+    """
     lines = []
     order: dict[tuple[str, int], list[Key]] = {}
     for key in rounds.found:
         order.setdefault((key[1], key[2]), []).append(key)
-    heads = "".join(f" {'x ' + name:>15}" for name in COMPARED)
+    widths = [len(name) + 3 for name in COMPARED]
+    heads = "".join(f"{'x ' + name:>{width}}" for name, width in zip(COMPARED, widths, strict=True))
     for (kind, connections), keys in sorted(order.items(), key=lambda item: (_place(item[0][0]), item[0][1])):
         title = f"{kind}, {connections} connection{'s' if connections > 1 else ''}"
         lines.append(f"{title:<24} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'CPU us':>8}{heads}")
         for key in sorted(keys, key=lambda key: -(rounds.median(key, "rate") or 0)):
             values = [rounds.median(key, quantity) or 0.0 for quantity in SHOWN]
-            ratios = [
-                rounds.ratio(key, (name, "small" if kind == "batch" else kind, connections), "rate")
-                for name in COMPARED
-            ]
-            shown = "".join(f" {'-' if ratio is None else f'{ratio:.2f}':>15}" for ratio in ratios)
+            peers = [(name, kind, connections) for name in COMPARED]
+            if kind == "batch":
+                peers = [peer if peer in rounds.found else (peer[0], "small", connections) for peer in peers]
+            ratios = [rounds.ratio(key, peer, "rate") for peer in peers]
+            shown = "".join(
+                f"{'-' if ratio is None else f'{ratio:.2f}':>{width}}"
+                for ratio, width in zip(ratios, widths, strict=True)
+            )
             lines.append(
                 f"  {key[0]:<22} {values[0]:>10,.0f} {values[1]:>8.2f} {values[2]:>8.2f} {values[3]:>8.0f}{shown}"
             )

@@ -11,6 +11,9 @@ from .work import Form
 
 PEERS = Path(__file__).with_name("peers")
 OURS = "ours"
+OWN_LOOP = "own loop"
+WITH_DUTIES = "own loop with duties"
+KEY = "k" * 32  # of the servers that want one
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,13 @@ def _own_loop(*more: str) -> Callable[[Place], list[str]]:
     return lambda place: [place.program("python"), str(PEERS / "own_loop.py"), str(place.port), *more]
 
 
+def _with_duties(*more: str) -> Callable[[Place], list[str]]:
+    return lambda place: [
+        place.program("python"), str(PEERS / "own_loop_with_duties.py"), str(place.port),
+        str(place.folder / "access.log"), KEY, *more,
+    ]  # fmt: skip
+
+
 def _repository(place: Place) -> Path:
     return Path(__file__).parents[3]
 
@@ -101,6 +111,10 @@ def _on_path(place: Place) -> dict[str, str]:
     """Some peers start their own programs by name."""
     return {"PATH": f"{place.environment / 'bin'}:/usr/local/bin:/usr/bin:/bin"}
 
+
+_BEARER = {"Authorization": f"Bearer {KEY}"}
+
+_KEPT = {"MALLOC_TRIM_THRESHOLD_": "33554432", "MALLOC_MMAP_THRESHOLD_": "4194304"}
 
 SERVERS: tuple[Server, ...] = (
     Server(OURS, "", _ours("typed_score.py"), working=_repository, says_where=True,
@@ -117,9 +131,14 @@ SERVERS: tuple[Server, ...] = (
     Server("fastapi def", "fastapi", _uvicorn("fastapi_def:app")),
     Server("uvicorn", "fastapi", _uvicorn("asgi_raw:app"), notes="a bare ASGI application, no access log"),
     Server("uvicorn", "fastapi", _uvicorn("asgi_raw:app"), works=("raw",), path="/raw"),
-    Server("own loop", "fastapi", _own_loop(), notes="the limit: protocol, parser, JSON library, predict"),
-    Server("own loop", "fastapi", _own_loop(), works=("raw",), path="/raw"),
-    Server("own loop", "fastapi", _own_loop("--batch"), works=("batch",), notes="greedy batching"),
+    Server(OWN_LOOP, "fastapi", _own_loop(), notes="the limit: protocol, parser, JSON library, predict"),
+    Server(OWN_LOOP, "fastapi", _own_loop(), works=("raw",), path="/raw"),
+    Server(OWN_LOOP, "fastapi", _own_loop("--batch"), works=("batch",), notes="greedy batching"),
+    Server(WITH_DUTIES, "fastapi", _with_duties(), headers=_BEARER,
+           notes="and key, ids, headers, access log, metrics and a deadline; lines go to a file directly, every 20 ms"),
+    Server(WITH_DUTIES, "fastapi", _with_duties(), works=("raw",), path="/raw", headers=_BEARER,
+           variables=lambda place: _KEPT, notes="glibc keeps freed memory, as in our workers"),
+    Server(WITH_DUTIES, "fastapi", _with_duties("--batch"), works=("batch",), headers=_BEARER),
     Server("litserve", "litserve", lambda place: [place.program("python"), str(PEERS / "litserve_app.py"),
                                                   str(place.port)]),
     Server("bentoml", "bentoml", lambda place: [

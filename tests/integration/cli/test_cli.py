@@ -106,7 +106,7 @@ def test_version_and_exit_codes(cli: Cli) -> None:
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.splitlines() == [
         "error: 'modle' is not a command",
-        "cause: the first word is one of model, service, latency, script, workspace, prune, completion",
+        "cause: the first word is one of model, service, image, latency, script, workspace, prune, completion",
         "hint: did you mean: mldeploy model list",
     ]
     none = cli.run("model", "list", "--json")

@@ -31,7 +31,7 @@ FAKE = re.compile(r"^(hint: run evil|error: fake)", re.MULTILINE)
 # The words after each command, as Python: H is the hostile text. Every command is listed, none is left out.
 WORDS = {
     "model register": [["-n", "H", "-p", "H"], ["-n", "m", "-p", "H"]],
-    "model list": [[], ["--json"]],
+    "model list": [[], ["--json"], ["-o", "tsv"], ["-o", "yaml"], ["-o", "table", "--query", "[]"], ["--query", "H"]],
     "model show": [["m:1"], ["m:1", "--json"], ["H"], ["m:9"]],
     "model deploy": [["H", "-m", "m:1"], ["svc", "-m", "H", "--script", "H"], ["svc", "-dc", "H"], ["x", "-H", "1"]],
     "model update": [["m:1", "--description", "H"], ["m:1", "--add-tag", "H=H"], ["m:1", "--cpu-cores", "H"]],
@@ -53,6 +53,10 @@ WORDS = {
     "service cancel": [["svc"], ["H"]],
     "service wait": [["svc", "--timeout-sec", "1"], ["H"]],
     "service delete": [["H"]],
+    "image build": [["H", "--script", "H"], ["-m", "H", "--script", "H"], ["--folder", "H", "--script", "H"]],
+    "image list": [[], ["--json"]],
+    "image push": [["H"], ["svc", "--to", "H"]],
+    "image export": [["svc"], ["svc", "-f", "H"]],
     "latency": [["svc", "-d", "H"], ["H"], ["svc", "--rate", "H"], ["svc", "--p99-below", "H"]],
     "latency list": [[], ["H"]],
     "latency show": [["H"]],
@@ -60,7 +64,9 @@ WORDS = {
     "script check": [["H"], ["bad.py"]],
     "workspace create": [["sub", "--name", "H"], ["H/x"]],
     "workspace show": [[], ["--json"], ["-w", "H"], ["H"]],
+    "workspace update": [["--description", "H"], ["--base-image", "H"], ["--image-registry", "H"]],
     "workspace list": [[], ["--json"]],
+    "workspace delete": [[], ["H"], ["-w", "H", "--yes"]],
     "completion": [["bash"], ["H"]],
     "prune": [["--dry-run"], ["--keep-deployments", "H"]],
 }

@@ -50,9 +50,12 @@ def test_a_missing_module(site: Site) -> None:
     assert "surely_not_installed" in str(error) and error.where == "score.py line 8"
 
 
-def test_the_joblib_import_of_2019(site: Site) -> None:
-    error = fail(site, "from sklearn.externals import joblib\ndef init():\n    pass\n")
-    assert "import joblib" in error.hint
+def test_the_joblib_import_of_2019_is_answered_and_another_of_v1_is_explained(site: Site) -> None:
+    error = fail(
+        site, "from sklearn.externals import joblib\nfrom azureml.train.automl import AutoMLConfig\ndef init(): pass\n"
+    )
+    assert error.what == "the script imports azureml.train, which a service does not have"
+    assert "pip install" not in error.hint
 
 
 def test_a_missing_model_file_says_what_is_there(site: Site) -> None:

@@ -83,6 +83,13 @@ def site(disk: Disk) -> Site:
     return site
 
 
+def wait_for_runners(site: Site) -> None:
+    """A runner that ends opens the store, which lays the reserve down again, and writes what is left to write."""
+    leases = site.ws.folder.open_store().leases
+    wait_until(lambda: all(leases.get(service.name) is None for service in Webservice.list(site.ws)))
+    database._close_all()
+
+
 def check_that_it_can_be_seen_and_used(disk: Disk) -> None:
     assert "svc" in disk.run("service", "list") and "Live" in disk.run("service", "show", "svc")
     assert "listening" in disk.run("service", "get-logs", "svc")
@@ -106,9 +113,7 @@ def test_a_full_disk_can_be_tidied_up(disk: Disk, site: Site) -> None:
 
 def test_without_the_reserve_a_service_can_be_deleted(disk: Disk, site: Site) -> None:
     site.deploy("other").wait_for_deployment(timeout_sec=60)  # has the same bundle, which frees nothing with the first
-    leases = site.ws.folder.open_store().leases
-    wait_until(lambda: leases.get("svc") is None and leases.get("other") is None)
-    database._close_all()
+    wait_for_runners(site)
     (site.ws.folder.root / "store.db.reserve").unlink()
     disk.fill()
     disk.run("service", "list")
@@ -139,6 +144,7 @@ def test_without_the_reserve_a_model_can_be_deleted_and_a_prune_ends(disk: Disk)
 
 
 def test_without_the_reserve_a_service_can_be_stopped_and_its_keys_stay(disk: Disk, site: Site) -> None:
+    wait_for_runners(site)
     before, folder = disk.run("service", "get-keys", "svc"), site.ws.folder.services / "svc"
     names = sorted(os.listdir(folder))
     (site.ws.folder.root / "store.db.reserve").unlink()  # another program has taken what was released
@@ -152,7 +158,7 @@ def test_without_the_reserve_a_service_can_be_stopped_and_its_keys_stay(disk: Di
 
 
 def test_a_read_only_disk_can_be_read_and_its_services_stopped(disk: Disk, site: Site) -> None:
-    database._close_all()
+    wait_for_runners(site)  # who closes the store last removes the files that its users share
     # What is open already stays writable, so the service need not be stopped.
     subprocess.run(["mount", "--bind", str(disk.path), str(disk.path)], check=True)
     subprocess.run(["mount", "-o", "remount,bind,ro", str(disk.path)], check=True)

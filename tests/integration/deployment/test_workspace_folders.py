@@ -35,6 +35,7 @@ def test_the_supervisor_of_a_moved_workspace_is_found_again(site: Site, tmp_path
     old.rename(new)
     try:
         assert query_status(workspace.load_workspace(new), record).state == "Live"
+        assert new in [found.root for found in workspace.list_workspaces()]  # its supervisor tells where it is now
     finally:
         new.rename(old)
     assert service.state == "Healthy"

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines.docker import RunningEngine
 from tests.engines.postgres import find_binaries, postgres_server
+from tests.engines.registry import RegistryServer
 from tests.integration.docs.pages import Block, Reader, blocks_of, commands_of, fits
 
 GUIDES = Path(__file__).parents[3] / "docs" / "guides"
 NETWORK = {"environments.md"}
-OWN_TEST = {"team-store.md"}
+OWN_TEST = {"team-store.md", "containers.md"}
 NOTHING_TO_RUN = {"troubleshooting.md", "jupyterlab.md", "front-ends.md"}  # symptoms, clicks, other programs
 PAGES = sorted(page.name for page in GUIDES.glob("*.md") if page.name not in OWN_TEST | NOTHING_TO_RUN)
 
@@ -50,6 +52,21 @@ def test_the_guide_to_team_stores_runs_with_postgresql(folder: Path) -> None:
             reader.close()
     assert reader.ran >= 3
     assert any((artifacts / "churn").rglob("*"))
+
+
+@pytest.mark.engines
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_guide_to_containers_runs_with_an_engine(
+    folder: Path, docker_engine: RunningEngine, image_registry: RegistryServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLDEPLOY_BASE_IMAGE", image_registry.base)  # the official one is on another network
+    reader = Reader(folder, {"registry.example.com": image_registry.address})
+    try:
+        reader.read((GUIDES / "containers.md").read_text())
+    finally:
+        reader.close()
+    assert reader.ran >= 3
 
 
 def test_the_reader_detects_wrong_pages(folder: Path) -> None:

@@ -19,7 +19,7 @@ from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
 from mldeploy_jupyter.environments import PreparedEnvironment, prepare
 
 # What the scoring server asks for, as empty packages of a version that is new enough.
-SERVER = {"httptools": "99.0", "uvloop": "99.0", "orjson": "99.0"}
+SERVER = {"httptools": "99.0", "uvloop": "99.0", "orjson": "99.0", "werkzeug": "99.0"}
 
 
 def wheel(folder: Path, name: str, version: str, requires: tuple[str, ...] = ()) -> Path:

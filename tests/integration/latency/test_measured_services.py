@@ -143,6 +143,9 @@ def test_an_update_in_the_middle_shows_both_revisions(site: Site) -> None:
     assert (old["revision"], new["revision"]) == (1, 2) and min(old["requests"], new["requests"]) > 20
     assert old["run"] < new["run"]
     assert "updated revision 2" in str(result)
+    ((began, text),) = result.marks
+    assert 1 < began < 12 and text == "update began"
+    assert "update began" in json.dumps(result.figure("heatmap").to_dict()["layout"]["annotations"], default=str)
 
 
 def test_ctrl_c_ends_with_what_was_measured(site: Site) -> None:
@@ -186,7 +189,7 @@ def test_what_is_sent(site: Site, tmp_path: Path) -> None:
     for payload in (lines, lambda number: [[number, 1.0]], b'{"data": [[1, 2]]}', [[1.0, 2.0]]):
         result = service.latency(rate=20, duration=1, payload=payload, show_output=False, save=False)
         assert result.rows()[0]["errors"] == 0, payload
-    assert result.plan.payload.kind == "sample"
+    assert result.plan.payload.kind == "value"
 
 
 def test_a_service_without_a_sample_says_what_to_pass(site: Site) -> None:
@@ -194,6 +197,9 @@ def test_a_service_without_a_sample_says_what_to_pass(site: Site) -> None:
     with pytest.raises(UserErrorException) as caught:
         service.latency(rate=10, duration=1)
     assert "has no sample to send" in str(caught.value) and "payload=" in str(caught.value)
+    words = [sys.executable, "-m", "mldeploy_jupyter.cli", "latency", service.name]
+    typed = subprocess.run(words, cwd=site.folder, capture_output=True, text=True, timeout=60)
+    assert f"mldeploy latency {service.name} -d '[[1.0, 2.0]]'" in typed.stderr and "payload=" not in typed.stderr
 
 
 def test_a_profile_recommends_and_removes_its_service(site: Site) -> None:

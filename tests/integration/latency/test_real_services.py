@@ -112,7 +112,7 @@ def test_a_service_that_ends_in_the_middle(
     ending = measurement.wait()
     samples = read_samples(tmp_path / "samples")
     assert ending.reason == "died" and [kind for kind in kinds(ending) if kind != "refused"] == found
-    assert set(np.unique(samples["outcome"])) <= {Outcome.OK, Outcome.NO_CONNECTION, Outcome.THROTTLED}
+    assert set(np.unique(samples["outcome"])) <= {Outcome.OK, Outcome.NO_CONNECTION, Outcome.UNAVAILABLE}
     assert ending.elapsed < 45
 
 

@@ -92,14 +92,15 @@ def test_a_service_that_comes_back_is_measured_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome"), [(429, Outcome.THROTTLED), (503, Outcome.THROTTLED), (500, Outcome.SERVER_ERROR)]
+    ("status", "outcome"), [(429, Outcome.THROTTLED), (503, Outcome.UNAVAILABLE), (500, Outcome.SERVER_ERROR)]
 )
 def test_a_service_that_refuses_is_reported_by_kind(status: int, outcome: Outcome) -> None:
     with KnownServer("status", status, 1) as server:
         seen = measure([server.uri], rate=50.0, duration=1.0)
     assert outcomes(seen.samples) == {outcome: 50}
     assert seen.ending.services[0]["failed"] == 50
-    assert ("throttled" in [note["kind"] for note in seen.ending.notes]) == (outcome is Outcome.THROTTLED)
+    noted = {Outcome.THROTTLED: ["throttled"], Outcome.UNAVAILABLE: ["unavailable"]}
+    assert [note["kind"] for note in seen.ending.notes] == noted.get(outcome, [])
 
 
 def test_a_service_that_hangs_counts_at_the_time_out() -> None:
@@ -141,14 +142,20 @@ def test_a_run_that_is_cancelled_before_it_has_begun(tmp_path: Path) -> None:
         assert begin([server.uri], tmp_path / "samples", rate=50.0, duration=600.0).stop().reason == "cancelled"
 
 
-def test_a_generator_that_is_stopped_cuts_the_run_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "with_service", [False, True], ids=["the generator alone", "the service as well, as in a sleep"]
+)
+def test_a_generator_that_is_stopped_cuts_the_run_there(tmp_path: Path, with_service: bool) -> None:
     with KnownServer("fixed", 2) as server:
         measurement = begin([server.uri], tmp_path / "samples", rate=50.0, duration=600.0)
         wait_for_samples(measurement, 30)
-        os.kill(measurement.pid, signal.SIGSTOP)
+        stopped = [measurement.pid, server.pid] if with_service else [measurement.pid]
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
         pause = threading.Event()
         pause.wait(2.5)  # the gap that it has to find
-        os.kill(measurement.pid, signal.SIGCONT)
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
         ending = measurement.wait(30)
     samples = read_samples(measurement.samples)
     assert ending.reason == "slept"

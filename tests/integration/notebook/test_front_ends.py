@@ -106,7 +106,7 @@ def test_a_terminal_follows_and_shows_errors_in_three_lines(folder: Path) -> Non
     try:
         assert "Live at http://127.0.0.1:" in shown, shown
         assert "{'answer': 21}" in shown
-        assert "Service  State  Revision" in shown and "factor   Live   1" in shown
+        assert "Service  State  Target  Revision" in shown and "factor   Live   Local   1" in shown
         assert "error: --por is not an option of %deploy" in shown
         assert "error: there is no service 'nosuch'" in shown and "hint: " in shown
         assert "Traceback" not in shown and "Deleted factor" in shown

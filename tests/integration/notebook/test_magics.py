@@ -22,7 +22,7 @@ def test_from_register_to_delete(prepared: Kernel, folder: Path) -> None:
     assert prepared.ok("%score factor --data request.json").result == "{'answer': 30}"
     assert prepared.ok("data = {'value': 1}\n%score factor data").result == "{'answer': 3}"
     assert "live on this machine, revision 1" in prepared.ok("svc").result
-    assert "factor   Live   1" in prepared.ok("%services").result
+    assert "factor   Live   Local   1" in prepared.ok("%services").result
 
     prepared.ok("%%entry_script\n" + SCRIPT.replace('"answer": factor', '"answer": 1000 + factor'))
     prepared.ok("%update factor")
@@ -118,7 +118,7 @@ def test_help_and_completion(prepared: Kernel) -> None:
     text = prepared.inspect("%deploy")
     assert "usage: %deploy [NAME] [OPTIONS]" in text and "--port" in text and "%deploy churn" in text
     assert "--port" in prepared.ask("%deploy factor --po")["matches"]
-    assert prepared.ask("svc = %deploy factor --to ")["matches"] == ["local"]
+    assert prepared.ask("svc = %deploy factor --to ")["matches"] == ["docker", "local"]
     assert prepared.ask("%logs fa")["matches"] == ["factor"]
     assert "factor:1" in prepared.ask("%deploy x -m fact")["matches"]
     assert prepared.ask("%mldeploy service get-l")["matches"] == ["get-logs"]

@@ -78,7 +78,7 @@ def test_a_run_is_begun_watched_and_listed(context: PanelContext) -> None:
     assert [each["name"] for each in one["percentiles"]] == ["p50", "p90"]
     assert one["parts"] and sum(part["ms"] for part in one["parts"]) > 0
     assert report["cells"] and sum(map(sum, report["cells"][0]["counts"])) == 150
-    assert "p95 needs 200 requests; there are 150" in report["verdict"]
+    assert "p95 needs 200 requests, 4 s at 50/s; there are 150" in report["verdict"]
     assert report["load"].startswith("Open loop, 50/s") and report["payload"].startswith("The sample")
     (row,) = ask(context, "latency.runs", service="sums")
     assert row["run"] == run and row["p50"] == one["percentiles"][0]["ms"] and row["p99"] is None
@@ -130,6 +130,40 @@ def test_a_run_of_another_process_is_watched_and_stopped(context: PanelContext) 
     finally:
         measuring.kill()
         measuring.wait()
+
+
+def test_a_run_goes_on_when_the_process_that_began_it_ends(context: PanelContext) -> None:
+    """The kernel of a notebook, for example: another view finds the run, and it comes to its own end."""
+    folder = Path(context.folder().root).parent
+    program = (
+        "from mldeploy_jupyter import Workspace\n"
+        "from mldeploy_jupyter.panel import PanelContext, handle\n"
+        f"context = PanelContext(Workspace.get(path={str(folder)!r}))\n"
+        "print(handle('latency.start', {'service': 'sums', 'rate': 50, 'duration': 3}, context)['result']['run'])"
+    )
+    began = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    run = began.stdout.strip()
+    assert run, began.stderr
+    assert ask(context, "latency.runs", service="sums")[0]["run"] == run
+    subscriptions, events = watch(context, run)
+    report = until_ended(events)
+    subscriptions.close()
+    assert report["state"] == "finished" and report["series"][0]["requests"] == 150
+    log = context.folder().root / "latency" / run / "runner.log"
+    assert log.read_text() == ""
+
+
+def test_a_ramp_has_its_steps_and_its_knee(context: PanelContext) -> None:
+    run = ask(context, "latency.start", service="sums", ramp="40:80:2", duration=1)["run"]
+    subscriptions, events = watch(context, run)
+    report = until_ended(events)
+    subscriptions.close()
+    assert report["seconds"] == 2 and report["load"].startswith("Open loop, 40/s, 80/s")
+    assert [step["name"] for step in report["ramp"]["steps"]] == ["sums at 40/s", "sums at 80/s"]
+    (line,) = report["ramp"]["lines"]
+    assert line["name"] == "sums, median" and len(line["points"]) == 2 and report["ramp"]["marks"] == []
+    refused = handle("latency.start", {"service": "sums", "ramp": "1:2:0"}, context)
+    assert "with 2 to 50 steps" in refused["failure"]["cause"]
 
 
 def test_a_run_that_is_not_there_is_refused(context: PanelContext) -> None:

@@ -26,7 +26,7 @@ from inference_schema.schema_decorators import input_schema
 def init():
     pass
 
-@input_schema("data", StandardPythonParameterType([{"age": 1.5, "name": "it's \\"x\\" ${y} ü"}]))
+@input_schema("data", StandardPythonParameterType([{"age": 1.5, "name": "it's \\"x\\" ${y} ü"}], strict=True))
 def run(data):
     if data[0]["age"] < 0:
         raise ValueError("no such age")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,6 +57,15 @@ def test_a_sklearn_script_is_deployed_and_asks_for_its_key(supervised: Supervise
     assert (status["state"], status["revision"], status["deployment_id"]) == ("Live", 1, "d1")
     assert status["last_deploy"]["outcome"] == "live"
     assert status["workers"][0]["rss"] > 10_000_000
+
+
+def test_a_service_whose_folder_is_deleted_ends(supervised: Supervised) -> None:
+    supervised.deploy()
+    family = supervised.family()
+    shutil.rmtree(supervised.folder)
+    wait_until(lambda: supervised.process.poll() is not None)
+    wait_until(lambda: not any(process.is_running() for process in family))
+    assert not supervised.folder.exists()
 
 
 def test_new_keys_work_without_a_restart_and_old_ones_stop(supervised: Supervised) -> None:

@@ -35,6 +35,8 @@ def test_create_get_and_details(folder: Path) -> None:
         "friendly_name": None,
         "description": None,
         "tags": {},
+        "base_image": None,
+        "image_registry": None,
     }
     assert repr(again) == f"Workspace(name='team', path='{folder}/.mldeploy')"
 

@@ -54,8 +54,12 @@ def _calls(owner: Any) -> Iterator[tuple[str, Callable[..., Any]]]:
 def test_a_wrong_argument_is_an_error_of_ours(objects: dict[str, Any]) -> None:
     right = {"workspace": objects["workspace"], "name": "svc", "models": [objects["model"]], "model_path": "m.txt"}
     defects = []
+    tried: set[Any] = set()
     for owner_name, owner in objects.items():
         for name, function in _calls(owner):
+            if getattr(function, "__func__", function) in tried:
+                continue  # as another class has it
+            tried.add(getattr(function, "__func__", function))
             parameters = [
                 parameter
                 for parameter in inspect.signature(function).parameters.values()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import sys
 
 import pytest
 
-from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter import migrate
+from mldeploy_jupyter.azureml import finder
+from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
+from mldeploy_jupyter.serving.azureml.v1_names import NOT_OFFERED
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,62 @@ def test_an_unknown_attribute_is_an_attribute_error(migrated: None) -> None:
         azureml.core.run.Trial  # noqa: B018
     assert not hasattr(azureml.core.run, "Trial")
     assert not hasattr(azureml.core.run, "_private")
+
+
+@pytest.mark.parametrize("package", NOT_OFFERED)
+def test_a_package_that_is_not_offered_is_imported_with_its_reason(
+    migrated: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], package: str
+) -> None:
+    monkeypatch.setattr(finder, "_noted", set())
+    names: dict[str, object] = {}
+    exec(f"import {package}.deep.module\nfrom {package}.deep.module import Thing, ThingException", names)
+    reason = NOT_OFFERED[package]
+    assert capsys.readouterr().out == f"{package} can be imported, not used: {reason.why}. Instead: {reason.hint}\n"
+    for use in ("Thing()", "Thing.create"):
+        with pytest.raises(UserErrorException) as caught:
+            exec(use, names)
+        assert str(caught.value) == (
+            f"error: {use} is not in mldeploy-jupyter\ncause: {reason.why}\nhint: {reason.hint}"
+        )
+    with pytest.raises(ZeroDivisionError):
+        exec("try: 1 / 0\nexcept ThingException: pass", names)
+
+
+def test_v1s_services_in_contrib_are_there_and_the_rest_of_it_is_not_offered(migrated: None) -> None:
+    from azureml.contrib.services.aml_request import AMLRequest, rawhttp  # type: ignore[import-not-found]
+
+    from mldeploy_jupyter.serving.azureml import aml_request
+
+    assert (AMLRequest, rawhttp) == (aml_request.AMLRequest, aml_request.rawhttp)
+    assert importlib.import_module("azureml.contrib.fairness").__class__ is finder.AbsentModule
+
+
+@pytest.mark.parametrize(
+    ("module", "hint"), [("azureml.nonsense", "docs/migrating.md lists"), ("azureml.widget", "did you mean widgets?")]
+)
+def test_an_unknown_module_of_azureml_is_an_error_with_a_cause(migrated: None, module: str, hint: str) -> None:
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module(module)
+    what, why, advice = str(caught.value).splitlines()
+    assert what == f"error: there is no {module}" and why.endswith(f"no installed package has {module}")
+    assert advice.startswith(f"hint: {hint}")
+
+
+def test_joblib_of_scikit_learn_is_answered_until_the_migration_is_undone(
+    migrated: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import joblib
+
+    monkeypatch.delitem(sys.modules, "sklearn.externals.joblib", raising=False)
+    assert importlib.import_module("sklearn.externals.joblib") is joblib
+    assert "joblib stands in for it" in capsys.readouterr().err
+    migrate(undo=True)
+    with pytest.raises(ModuleNotFoundError):
+        importlib.import_module("sklearn.externals.joblib")
+
+
+def test_versions_compare_as_those_of_v1(migrated: None) -> None:
+    import azureml.core  # type: ignore[import-not-found]
+    from packaging.version import Version
+
+    assert azureml.core.VERSION >= "1.35" and Version(azureml.core.__version__) >= Version("1.35")

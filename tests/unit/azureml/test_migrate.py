@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
@@ -15,6 +16,7 @@ from IPython.core.interactiveshell import InteractiveShell
 import mldeploy_jupyter
 from mldeploy_jupyter.azureml import MigrationTooLate, load_ipython_extension, migrate, unload_ipython_extension
 from mldeploy_jupyter.azureml.finder import MigrationFinder
+from mldeploy_jupyter.core import migration
 from mldeploy_jupyter.core.errors import UserErrorException
 
 
@@ -51,6 +53,31 @@ def test_migrate_prints_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         "migrate(undo=True): azureml imports no longer resolve to mldeploy-jupyter.",
         "migrate(undo=True): nothing to take back.",
     ]
+
+
+def test_options_are_said_added_and_taken_back(capsys: pytest.CaptureFixture[str]) -> None:
+    migrate(local=True)
+    migrate(python="kernel")
+    migrate()
+    assert migration.current() == migration.Migration(local=True, kernel_python=True)
+    migrate(local=False, quiet=True)
+    assert migration.current() == migration.Migration(local=False, kernel_python=True)
+    migrate(undo=True, quiet=True)
+    assert migration.current() is None
+    first, second, third = capsys.readouterr().out.splitlines()
+    here = " ACI and AKS configurations deploy to this machine; compute targets are stand-ins."
+    kernel = " The kernel's Python is used where an environment asks for one that is too old."
+    assert first.endswith(f"resolve to mldeploy-jupyter.{here} What is different: docs/migrating.md")
+    assert second == third == f"migrate(): azureml imports already resolve to mldeploy-jupyter.{here}{kernel}"
+
+
+@pytest.mark.parametrize(
+    ("options", "what"), [({"python": "3.6"}, "python is '3.6'"), ({"local": "yes"}, "local is 'yes'")]
+)
+def test_other_values_of_the_options_are_refused(options: dict[str, Any], what: str) -> None:
+    with pytest.raises(UserErrorException, match=what):
+        migrate(**options)
+    assert migration.current() is None and not any(isinstance(finder, MigrationFinder) for finder in sys.meta_path)
 
 
 def test_a_second_migrate_adds_no_second_finder() -> None:

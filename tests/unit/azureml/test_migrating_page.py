@@ -15,6 +15,7 @@ import pytest
 
 from mldeploy_jupyter.azureml.v1_modules import MODULES
 from mldeploy_jupyter.commands import COMMANDS
+from mldeploy_jupyter.serving.azureml.v1_names import NOT_OFFERED
 
 PAGE = Path(__file__).parents[3] / "docs" / "migrating.md"
 
@@ -55,13 +56,17 @@ run.download_file run.download_files run.get_file_names model.update_tags_proper
 inference_config.validate_configuration inference_config.build_create_payload Environment.label env.get_image_details
 Environment.add_private_pip_wheel deps.get_python_version deps.set_pip_option deps.remove_pip_option
 deps.set_pip_requirements CondaDependencies.merge_requirements AciWebservice.list AksWebservice.list
-AciWebservice.update AksWebservice.update AksEndpoint.update service.image
+AciWebservice.update AksWebservice.update AksEndpoint.update service.image Experiment experiment.start_logging
+experiment.get_runs experiment.submit Experiment.list ws.experiments ws.location run.experiment run.number run.parent
+run.child_run run.get_children run.wait_for_completion run.get_portal_url run.get_output RunDetails
+deps.add_tensorflow_pip_package
 """.split()  # noqa: SIM905
 
 V1_COMMANDS = """
 model register|model deploy|model list|model show|model update|model delete|model download|model package|model profile
 |service list|service show|service run|service get-logs|service get-keys|service regen-key|service get-access-token
-|service update|service delete|endpoint realtime|computetarget|folder attach
+|service update|service delete|endpoint realtime|computetarget|folder attach|workspace create|workspace show
+|workspace list|workspace update|workspace delete|workspace share|run|experiment
 """.replace("\n", "").split("|")
 
 
@@ -160,6 +165,13 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 def test_every_v1_call_has_a_row(call: str) -> None:
     named = {code for heading in PYTHON for row in TABLES[heading] for code in re.findall("`(.+?)`", row[0])}
     assert call in named
+
+
+def test_the_page_has_the_packages_that_are_not_offered_with_their_reasons() -> None:
+    rows = {row[0].strip("`"): [row[1].rstrip("."), row[2]] for row in TABLES["Packages that are not offered"]}
+    assert rows.keys() == NOT_OFFERED.keys()
+    for package, (why, hint) in rows.items():
+        assert [why.lower(), hint.lower()] == [part.lower() for part in NOT_OFFERED[package]]
 
 
 def test_the_import_table_lists_the_modules_of_the_finder() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, UserErrorException
+from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 
 
 @pytest.mark.parametrize(
@@ -19,25 +19,11 @@ from mldeploy_jupyter.core.errors import MldeployError, TargetNotAvailable, User
             "and pass it to Model.deploy(...)",
         ),
         (
-            "from azureml.core.compute import ComputeTarget\nComputeTarget(workspace=None, name='aks')",
-            TargetNotAvailable,
-            "error: ComputeTarget() is not in this version of mldeploy-jupyter\n"
-            "cause: this version deploys to this machine only; clusters come later\n"
-            "hint: deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target",
-        ),
-        (
-            "from azureml.core.compute import AksCompute\nAksCompute.ClusterPurpose.DEV_TEST",
-            TargetNotAvailable,
-            "error: AksCompute.ClusterPurpose is not in this version of mldeploy-jupyter\n"
-            "cause: this version deploys to this machine only; clusters come later\n"
-            "hint: deploy here with LocalWebservice.deploy_configuration() and leave out deployment_target",
-        ),
-        (
-            "from azureml.core import Experiment\nExperiment(None, 'e')",
+            "from azureml.core.runconfig import MpiConfiguration\nMpiConfiguration(process_count_per_node=2)",
             UserErrorException,
-            "error: Experiment() is not in mldeploy-jupyter\n"
-            "cause: experiments are tracked by MLflow, or by nothing at all\n"
-            "hint: use mlflow.start_run(), then Run(workspace, run_id).register_model(...), or Model.register(...)",
+            "error: MpiConfiguration() is not in mldeploy-jupyter\n"
+            "cause: this package does not submit training runs\n"
+            "hint: train in the notebook; describe the service's packages with Environment or a conda file",
         ),
     ],
 )
@@ -52,22 +38,13 @@ def test_using_a_retired_name_raises_with_its_replacement(
     assert str(caught.value) == expected
 
 
-def test_v1s_look_up_or_create_pattern_raises_target_not_available(migrated: None) -> None:
-    from azureml.core.compute import ComputeTarget  # type: ignore[import-not-found]
-    from azureml.core.compute_target import ComputeTargetException  # type: ignore[import-not-found]
-
-    with pytest.raises(ComputeTargetException):
-        ComputeTarget(workspace=None, name="aks")
-    assert ComputeTargetException is TargetNotAvailable
-
-
 def test_inspect_and_pickle_accept_a_retired_name(migrated: None) -> None:
     import inspect
     import pickle
 
-    from azureml.core import Experiment
+    from azureml.core import Keyvault
 
-    assert inspect.getdoc(Experiment)
-    assert inspect.getmembers(Experiment)
-    assert pickle.loads(pickle.dumps(Experiment)) is Experiment
-    assert not isinstance(3, Experiment)
+    assert inspect.getdoc(Keyvault)
+    assert inspect.getmembers(Keyvault)
+    assert pickle.loads(pickle.dumps(Keyvault)) is Keyvault
+    assert not isinstance(3, Keyvault)

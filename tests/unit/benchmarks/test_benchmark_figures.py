@@ -68,16 +68,20 @@ def test_the_floors_are_those_of_the_issue() -> None:
             for peer in ("azureml", "fastapi async"):
                 found.append(one(peer, 100, connections=connections, p99=10))
                 found.append(one(peer, 100, kind="large", connections=connections, p99=10))
+            for peer in ("own loop", "own loop with duties"):
+                found.append(one(peer, 600, connections=connections))
+                found.append(one(peer, 3000, kind="batch", connections=connections))
             found.append(one("uvicorn", 600, connections=connections, p99=10))
-        return [*found, one("ours", ours, kind="raw"), one("azureml", 100, kind="raw")]
+        limits = [one(peer, 600, kind="raw") for peer in ("own loop", "own loop with duties")]
+        return [*found, *limits, one("ours", ours, kind="raw"), one("azureml", 100, kind="raw")]
 
     good = verdicts(rounds(turn(600, 4.0)))
     assert [verdict.about for verdict in good if verdict.met is not True] == []
     bad = verdicts(rounds(turn(100, 11.0)))
     met = [verdict.about for verdict in bad if verdict.met is not False]
     assert met == ["batch, 1 connection: requests/s, with / without batching"]
-    assert len(good) == len(FLOORS) == 17
-    assert report.judged(bad)[-1] == "1 floors met, 16 missed, 0 not measured"
+    assert len(good) == len(FLOORS) == 29
+    assert report.judged(bad)[-1] == "1 floors met, 28 missed, 0 not measured"
 
 
 def test_nothing_measured_is_nothing_met() -> None:
@@ -87,8 +91,15 @@ def test_nothing_measured_is_nothing_met() -> None:
 def test_a_table_has_a_line_a_server_and_load() -> None:
     lines = report.table(rounds([one("azureml", 1000), one("ours", 4000)]))
     assert lines[0].split()[:3] == ["small,", "8", "connections"]
-    assert lines[1].split() == ["ours", "4,000", "0.50", "1.00", "250", "4.00", "-"]
-    assert lines[2].split() == ["azureml", "1,000", "0.50", "1.00", "1000", "1.00", "-"]
+    assert lines[1].split() == ["ours", "4,000", "0.50", "1.00", "250", "4.00", "-", "-", "-"]
+    assert lines[2].split() == ["azureml", "1,000", "0.50", "1.00", "1000", "1.00", "-", "-", "-"]
+
+
+def test_a_batch_is_compared_with_the_peers_batch_or_its_small_requests() -> None:
+    lines = report.table(
+        rounds([one("ours", 4000, kind="batch"), one("azureml", 1000), one("own loop", 8000, kind="batch")])
+    )
+    assert [line.split()[-4:] for line in lines if line.startswith("  ours")] == [["4.00", "-", "0.50", "-"]]
 
 
 def test_what_wrk_says_is_read() -> None:

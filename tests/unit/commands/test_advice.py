@@ -63,7 +63,7 @@ FLAGS |= {flag for param in COMMON for flag in param.flags}
 # Options of other programs that hints name: pip, uv, conda, and of requirements files.
 FOREIGN = {
     *("--extra-index-url", "--index-url", "--force-reinstall", "--user", "--no-builds", "--from-history", "--hash"),
-    *("--format", "--version", "--help", "--help-all", "--find-links"),
+    *("--format", "--version", "--help", "--help-all", "--find-links", "--export"),
 }
 
 

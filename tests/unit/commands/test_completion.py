@@ -22,7 +22,7 @@ def test_words_options_and_names_are_completed(folder: Path) -> None:
     assert line(["service", "get"], ctx) == ["get-access-token", "get-keys", "get-logs"]
     assert line(["model", "deploy", "--over"], ctx) == ["--overwrite"]
     assert line(["model", "deploy", "--to", "a"], ctx) == []
-    assert line(["model", "deploy", "--to", ""], ctx) == ["local"]
+    assert line(["model", "deploy", "--to", ""], ctx) == ["docker", "local"]
     assert line(["model", "deploy", "-m", "c"], ctx) == ["cats", "cats:1", "churn", "churn:1"]
     assert line(["model", "deploy", "-m", "cats:1", "ch"], ctx) == ["churn", "churn:1"]
     assert line(["model", "deploy", "--ae", "t"], ctx) == ["true"]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import Command, UsageError, deploy
+from mldeploy_jupyter.commands.deploy import keep_keys
+from mldeploy_jupyter.core import migration
+from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.records import ModelRecord
 from mldeploy_jupyter.core.workspace.folder import create_workspace
@@ -36,7 +40,7 @@ def test_usage_errors(line: str, folder: Path, snapshot: SnapshotAssertion) -> N
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
-        (b'{"modelId": "a:1",}', "it is not valid JSON: a comma stands before the closing }"),
+        (b'{"modelId": "a:1"', "it is not valid JSON: expecting ',' delimiter"),
         (b"\xff", "the file is not UTF-8 text"),
         (b"[]", "the file must hold an object (key: value), not a list"),
         (b"{}", "it has no modelId"),
@@ -72,3 +76,22 @@ def test_without_a_model_it_is_the_one_that_the_service_is_named_after(folder: P
     assert said == (
         [f"The model is {model}, after the service's name. Choose others with -m, or -m none."] * bool(model)
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, {"auth_enabled": True}),
+        (DeployConfig("Local", {"port": 8890}), {"port": 8890, "auth_enabled": True}),
+        (DeployConfig("Local", {"auth_enabled": False}), {"auth_enabled": False}),
+        (DeployConfig("Local", {"token_auth_enabled": True}), {"token_auth_enabled": True}),
+    ],
+)
+def test_a_command_in_a_migrated_notebook_keeps_keys(given: DeployConfig | None, expected: dict[str, Any]) -> None:
+    assert keep_keys(given) is given
+    migration.begin(migration.Migration())
+    try:
+        found = keep_keys(given)
+    finally:
+        migration.end()
+    assert found is not None and found.passed == expected

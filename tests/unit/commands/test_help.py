@@ -27,7 +27,7 @@ def test_the_help_fits_on_a_screen_and_help_all_has_the_rest() -> None:
         "Not in this version: settings of AKS endpoints:",
         "Example:",
     ]
-    assert "{local}" in every and "local,aci" not in every
+    assert "{local,docker}" in every and "local,aci" not in every
 
 
 def test_overview(snapshot: SnapshotAssertion) -> None:

@@ -12,8 +12,7 @@ from syrupy.assertion import SnapshotAssertion
 from mldeploy_jupyter import Workspace
 from mldeploy_jupyter.commands import COMMANDS, UsageError, complete_line
 from mldeploy_jupyter.commands.errors import BudgetMissed, RunInvalid
-from mldeploy_jupyter.commands.latency_budget import judge_budget, read_budget
-from mldeploy_jupyter.commands.latency_ramp import read_ramp
+from mldeploy_jupyter.commands.latency_values import drawn_limit, judge_budget, read_budget, read_payload, read_ramp
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.latency.saved import create_run, finish_run
 from tests.unit.commands.support import check_help, check_usage_error, make_context, parse_line, run_line
@@ -39,6 +38,7 @@ def test_help(item: Any, snapshot: SnapshotAssertion) -> None:
         "latency churn --rate 50 --duration 5 --p99-below 50ms",
         "latency churn --ramp 50:400:4 --p50-below 50ms",
         "latency https://example.org/score",
+        "latency churn -d '{data: 1}'",
         "latency churn --key-file missing.txt",
         "latency compare",
     ],
@@ -69,6 +69,15 @@ def test_another_ramp_is_refused(text: str) -> None:
         read_ramp(text)
 
 
+def test_a_payload_is_json_as_it_is_typed_or_a_file(folder: Path) -> None:
+    (folder / "5").write_text("[1]")
+    typed = ['{"data": [[1, 2]]}', " [1]", '"text"', "1.5", "true"]
+    assert [read_payload(text) for text in typed] == typed
+    assert [read_payload(name) for name in ("5", "inputs.jsonl", "~/photo.png")] == [
+        Path("5"), Path("inputs.jsonl"), Path("~/photo.png"),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("words", "limits"),
     [
@@ -81,6 +90,11 @@ def test_another_ramp_is_refused(text: str) -> None:
 )
 def test_a_budget_is_read(words: str, limits: dict[str, float]) -> None:
     assert read_budget(parse_line("latency", f"churn {words}")) == pytest.approx(limits)
+
+
+def test_the_limit_of_the_highest_percentile_is_drawn() -> None:
+    budget = read_budget(parse_line("latency", "churn --p50-below 5 --p99-below 50ms --errors-below 2%"))
+    assert drawn_limit(budget) == 50 and drawn_limit({"errors": 1.0}) is None
 
 
 def test_a_budget_is_judged(snapshot: SnapshotAssertion) -> None:

@@ -76,6 +76,14 @@ def test_a_read_says_which_workspace_answered(folder: Path, elsewhere: Path) -> 
     json.dumps(listed.data)
 
 
+def test_the_workspace_here_counts_where_the_list_cannot_be_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_workspace(folder, name="ours").open_store().save_service(ServiceRecord("churn", "local", "Local"))
+    monkeypatch.setenv("MLDEPLOY_HOME", "/proc/nothing")
+    assert [item["name"] for item in run_line("service list --all").data] == ["churn"]
+
+
 def test_a_name_in_no_workspace_or_in_several(folder: Path, elsewhere: Path) -> None:
     with pytest.raises(WebserviceNotFound) as caught:
         run_line("service show nope")

@@ -10,12 +10,8 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import UsageError, command
-from mldeploy_jupyter.commands.options import (
-    given_metadata,
-    make_changed_config,
-    make_deploy_config,
-    make_inference_config,
-)
+from mldeploy_jupyter.commands.options import make_inference_config
+from mldeploy_jupyter.commands.options.settings import given_metadata, make_changed_config, make_deploy_config
 from mldeploy_jupyter.core.configs import SPECS, DeployConfig
 from mldeploy_jupyter.core.errors import ConfigError, MldeployError
 from tests.unit.commands.support import make_context, parse_line
@@ -67,9 +63,9 @@ def test_violations_name_the_key_or_the_option(folder: Path, snapshot: SnapshotA
 
 def test_wrong_keys_and_wrong_values_are_named_together(folder: Path, snapshot: SnapshotAssertion) -> None:
     group = {"cpu": "1", "memoryInGB": 0}
-    aci = {"computeType": "aci", "enableAppInsights": True, "containerResourceRequirements": group, "sslEnabled": True}
+    aci = {"computeType": "aci", "containerResourceRequirements": group, "sslEnabled": True}
     (folder / "aci.json").write_text(json.dumps(aci))
-    (folder / "local.json").write_text(json.dumps({"computeType": "local", "port": 70000, "foo": 1}))
+    (folder / "local.json").write_text(json.dumps({"computeType": "local", "port": 70000, "foo": 1, "workerCount": 1}))
     texts = []
     for read in (
         lambda: make_deploy_config(parse_deploy("-dc aci.json --gb 1")),  # a flag mends one of the values
@@ -104,7 +100,48 @@ def test_the_target_of_file_and_options(folder: Path) -> None:
     assert make_deploy_config(parse_deploy("-ct cluster")) == DeployConfig("AKS", {"compute_target_name": "cluster"})
     assert make_deploy_config(parse_deploy("-dc d.json --to aci")) == DeployConfig("ACI")
     with pytest.raises(UsageError, match=r"d\.json is for aci"):
-        make_deploy_config(parse_deploy("-dc d.json --to local"))
+        make_deploy_config(parse_deploy("-dc d.json --to aks"))
+
+
+def test_this_machine_stands_in_for_the_target_of_a_file(folder: Path) -> None:
+    group = {"cpu": 0.5, "memoryInGB": 1}
+    aks = {"computeType": "aks", "containerResourceRequirements": group, "scoringTimeoutMs": 5000, "authEnabled": False}
+    (folder / "aks.json").write_text(json.dumps(aks))
+    made = make_deploy_config(parse_deploy("--dc aks.json --to docker --port 8890 --nr 2"))
+    assert (
+        made is not None
+        and made.in_place_of == "AKS"
+        and made.kept
+        == {
+            "cpu_cores": 0.5,
+            "memory_gb": 1,
+            "num_replicas": 2,
+        }
+    )
+    own = {name: made.passed[name] for name in ("scoring_timeout_ms", "auth_enabled", "port", "engine")}
+    assert own == {"scoring_timeout_ms": 5000, "auth_enabled": False, "port": 8890, "engine": "docker"}
+    (folder / "aks.json").write_text(json.dumps({**aks, "scoringTimeoutMs": 6000}))
+    changed = make_changed_config(parse_line("service update", "churn --dc aks.json --worker-count 2"), made)
+    assert changed is not None and changed.passed == {**made.passed, "scoring_timeout_ms": 6000, "worker_count": 2}
+    (folder / "aks.json").write_text(json.dumps({**aks, "gpuCores": -1}))
+    with pytest.raises(ConfigError, match=r"gpuCores is -1"):
+        make_deploy_config(parse_deploy("--dc aks.json --to local"))
+    with pytest.raises(UsageError, match="--ssl-enabled is not a setting of the target aks"):
+        make_deploy_config(parse_deploy("--dc aks.json --to local --se true"))
+
+
+def test_a_cluster_is_not_looked_at_without_aks(folder: Path) -> None:
+    (folder / "d.json").write_text('{"computeType": "ACI"}')
+    notes: list[str] = []
+    assert make_deploy_config(parse_deploy("-dc d.json --compute-target c"), notes.append) == DeployConfig("ACI")
+    assert make_deploy_config(parse_deploy("--to local --ct c"), notes.append) == DeployConfig("Local")
+    here = make_deploy_config(parse_deploy("-dc d.json --to local --ct c"), notes.append)
+    assert here is not None and here.in_place_of == "ACI"
+    update = parse_line("service update", "churn --ct c --worker-count 2")
+    assert make_changed_config(update, DeployConfig("Local"), notes.append) == DeployConfig(
+        "Local", {"worker_count": 2}
+    )
+    assert notes == ["note: --compute-target is not used: it names a cluster, for a service on AKS."] * 4
 
 
 def test_an_update_changes_only_what_is_named(folder: Path) -> None:

@@ -37,13 +37,38 @@ WRONG = [
     "model deploy x --ae perhaps",
     "model deploy x --nr 2.5 --to aks",
     "service list -c local --tga a",
-    "model list -o yaml",
+    "model list -o xml",
+    "model list --query [0",
 ]
 
 
 @pytest.mark.parametrize("line", WRONG)
 def test_usage_errors(line: str, folder: Path, snapshot: SnapshotAssertion) -> None:
     check_usage_error(line, folder, snapshot)
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "value"),
+    [
+        ("churn --inference-config i.json", "inference_config", "i.json"),
+        ("churn --deploy-config=d.json", "deploy_config", "d.json"),
+        ("churn --workspace demo", "path", "demo"),
+        ("churn --environment e", "environment_name", None),  # it may also be the directory or the version
+        ("churn --entry score.py", "entry_script", "score.py"),
+        ("churn -v", "verbose", True),
+        ("churn --debug --verbose", "verbose", True),
+    ],
+)
+def test_an_option_may_lack_its_last_words(line: str, name: str, value: object) -> None:
+    if value is None:
+        with pytest.raises(UsageError, match="is not an option"):
+            parse_line("model deploy", line)
+    else:
+        assert getattr(parse_line("model deploy", line), name) == value
+
+
+def test_words_after_two_hyphens_are_no_options() -> None:
+    assert parse_line("model register", "churn -- --model").model_path == "--model"
 
 
 @given(
@@ -117,7 +142,7 @@ def test_a_target_may_be_written_in_capitals(folder: Path) -> None:
         ("model deploy svc --ae perhaps", "--ae cannot be 'perhaps'"),
         ("service get-logs svc --num_lines x", "--num_lines cannot be 'x'"),
         ("service get-logs svc -l x", "-l cannot be 'x'"),
-        ("model deploy svc --to docker", "--to cannot be 'docker'"),
+        ("model deploy svc --to dokcer", "--to cannot be 'dokcer'"),
     ],
 )
 def test_a_wrong_value_is_named_by_the_flag_as_it_was_typed(folder: Path, line: str, what: str) -> None:
@@ -134,9 +159,14 @@ def test_a_wrong_value_is_named_by_the_flag_as_it_was_typed(folder: Path, line: 
         ("workspaces", "did you mean: mldeploy workspace list"),
         ("services show", "did you mean: mldeploy service show"),
         ("scripts", "did you mean: mldeploy script"),
+        ("status", "did you mean: mldeploy service show"),
+        ("score churn", "did you mean: mldeploy service run"),
+        ("service status", "did you mean: mldeploy service show"),
+        ("workspace init", "did you mean: mldeploy workspace create"),
+        ("image serve", "run: mldeploy image --help"),
     ],
 )
-def test_the_plural_of_a_group_means_its_list(folder: Path, line: str, hint: str) -> None:
+def test_what_a_newcomer_types_has_the_command_that_is_meant(folder: Path, line: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         run_line(line)
     assert caught.value.hint == hint

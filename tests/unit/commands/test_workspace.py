@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.commands import Command, run, workspace
+from mldeploy_jupyter.commands import Command, UsageError, run, workspace
 from mldeploy_jupyter.core.errors import WorkspaceError
-from tests.unit.commands.support import check_help, check_usage_error, make_context, run_line
+from tests.unit.commands.support import check_help, check_usage_error, make_context, notes, run_line
 
 WRONG = [
     "prune --keep-deployments -1",
@@ -39,6 +39,30 @@ def test_workspaces_are_created_listed_and_shown(folder: Path) -> None:
     assert run_line("workspace show a").data["name"] == "first"
     assert run_line("model list -w a").data == []
     assert run_line("model list -w first").data == []
+
+
+def test_a_workspace_with_the_options_of_v1(folder: Path) -> None:
+    context = make_context()
+    made = run_line("workspace create . -n demo -f Demo -l westeurope -t a=b --sku basic --keyvault k -y", context).data
+    assert (made["location"], made["friendly_name"], made["tags"]) == ("westeurope", "Demo", {"a": "b"})
+    assert notes(context) == (
+        "note: --sku and the options of Azure's resources are not used here; the workspace is a folder.\n"
+    )
+    assert run_line("workspace update -t c=d -f Other").data["tags"] == {"c": "d"}
+
+
+def test_a_workspace_is_deleted_when_that_is_said(folder: Path) -> None:
+    run_line("workspace create 'my folder' -n demo")
+    with pytest.raises(UsageError) as caught:
+        run_line("workspace delete 'my folder'")
+    assert caught.value.hint == "if that is meant: mldeploy workspace delete 'my folder' --yes"
+    with pytest.raises(UsageError) as named:
+        run_line("workspace delete -w demo")
+    assert named.value.hint == "if that is meant: mldeploy workspace delete --yes -w demo"
+    root = folder / "my folder" / ".mldeploy"
+    assert root.is_dir()
+    assert run_line("workspace delete -w demo -y").data == {"name": "demo", "path": str(root)}
+    assert not root.exists()
 
 
 def test_reading_makes_no_workspace(folder: Path) -> None:

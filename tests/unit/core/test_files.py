@@ -80,6 +80,14 @@ def test_make_private_dir_makes_private_parents(tmp_path: Path) -> None:
     assert {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "a", tmp_path / "a" / "b")} == {0o700}
 
 
+def test_make_private_dir_puts_nothing_in_the_place_of_a_workspace_that_is_away(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"\.mldeploy"):
+        make_private_dir(tmp_path / ".mldeploy" / "deployments" / "one")
+    assert os.listdir(tmp_path) == []
+    make_private_dir(tmp_path / ".mldeploy")
+    make_private_dir(tmp_path / ".mldeploy" / "deployments" / "one")
+
+
 def test_json_is_read_back(tmp_path: Path) -> None:
     path = tmp_path / "data.json"
     write_json(path, {"name": "ä"}, mode=0o640)

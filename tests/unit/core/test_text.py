@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.core.text import (
@@ -52,7 +52,6 @@ PIECES = [
 nasty = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3), st.characters()), max_size=40).map("".join)
 
 
-@settings(deadline=None)
 @given(nasty)
 @example("\x1b\x1b[31m[31mx")
 @example("\x1b[3\x1b[K1mx")
@@ -64,7 +63,6 @@ def test_clean_keeps_no_escape_but_colours(text):
     cleaned.encode("utf-8")
 
 
-@settings(deadline=None)
 @given(nasty)
 def test_printable_text_keeps_no_escape_and_every_line(text):
     shown = printable(text)
@@ -74,7 +72,6 @@ def test_printable_text_keeps_no_escape_and_every_line(text):
     assert printable(shown) == shown
 
 
-@settings(deadline=None)
 @given(nasty)
 def test_json_text_is_harmless_and_keeps_the_value(text):
     shown = json_text({text: [text]})
@@ -88,14 +85,12 @@ def test_what_printable_and_cut_show():
     assert cut("x" * 400) == "x" * 299 + "…" and cut("short") == "short"
 
 
-@settings(deadline=None)
 @given(nasty)
 def test_cleaning_twice_is_cleaning_once(text):
     once = clean(text, colour=False)
     assert clean(once, colour=False) == once
 
 
-@settings(deadline=None)
 @given(st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=80))
 def test_plain_text_is_left_alone(text):
     assert clean(text) == text

@@ -12,7 +12,7 @@ from typing import Any
 
 from mldeploy_jupyter.commands import COMMANDS, COMMON, Command, Param, usage
 from mldeploy_jupyter.commands import command as command_of
-from mldeploy_jupyter.commands.options import CONFIG_PARAMS
+from mldeploy_jupyter.commands.options.settings import CONFIG_PARAMS
 from mldeploy_jupyter.core import errors
 from mldeploy_jupyter.core.configs import SPECS, ConfigSpec, DeployConfig, Field, describe
 from mldeploy_jupyter.core.configs.signature import bounds_of
@@ -68,7 +68,8 @@ def cli() -> str:
     lines += table(("command", "what it does"), ([f"`{item.name}`", item.summary] for item in COMMANDS))
     lines += [
         "",
-        "Exit codes: 0 ok, 1 an error, 2 wrong usage, 130 interrupted. `mldeploy --version` prints the version.",
+        "Exit codes: 0 ok, 1 an error, 2 wrong usage, 3 a latency run that says nothing, 130 interrupted. "
+        "`mldeploy --version` prints the version.",
     ]
     lines += ["", "## Options of every command", "", *table(("option", "value", "meaning"), option_rows(COMMON))]
     for item in COMMANDS:
@@ -116,7 +117,11 @@ BROKEN: dict[str, list[dict[str, Any]]] = {
         {"environment_variables": {"N": 1}},
         {"environment_variables": {"A=B": "1"}},
         {"allowed_hosts": ["https://app.example.com"]},
+        {"sample_headers": {"X Tenant": "a"}},
+        {"sample_headers": {"Host": "a"}},
+        {"sample_headers": {"X-Tenant": "a\nb"}},
         {"auth_enabled": True, "token_auth_enabled": True},
+        {"engine": "process", "cpu_cores_limit": 2},
     ],
     "ACI": [
         {"ssl_enabled": True},
@@ -138,7 +143,7 @@ BROKEN: dict[str, list[dict[str, Any]]] = {
 }
 BROKEN["AKSENDPOINT"] = BROKEN["AKS"]
 PROSE = {
-    "Local": "This machine. The only target that this version deploys to.",
+    "Local": "This machine, as a process or in a container. The only target that this version deploys to.",
     "ACI": "Azure Container Instances. The settings are checked; deploying there is not in this version.",
     "AKS": "Kubernetes. The settings are checked; deploying there is not in this version.",
     "AKSENDPOINT": "One version of an endpoint on Kubernetes: every setting of AksWebservice, and these. "
@@ -200,10 +205,29 @@ def deploy_configuration() -> str:
 # Causes and errors --------------------------------------------------------------------------------------------------
 
 MEANING = {
+    "base-musl": "the base image has musl as its C library (Alpine), and packages are built for glibc",
+    "base-no-apt": "system packages are asked for, and the base image has no apt-get",
+    "base-no-libc": "the base image has no C library that was recognised",
+    "base-no-shell": "the base image has no `/bin/sh`, which the steps of a build need",
+    "base-not-linux": "the base image is for another system than Linux",
+    "base-old-libc": "the base image's C library is older than packages are built for",
+    "base-silent": "a container of the base image did not say in time what the image has",
+    "build-step-failed": "a step of the image's build failed: a package, a certificate, a tool or your own line",
     "bundle-damaged": "the bytes of a registered file changed on the disk",
     "busy": "another deployment is changing the service",
     "cancelled": "the deployment was cancelled",
+    "container-exited": "the service's container ended before the service was ready",
     "contract": "the script cannot serve: no `init()` or `run()`, parameters that cannot be passed, or a `yield`",
+    "engine-absent": "no container engine answers on this machine, or at DOCKER_HOST",
+    "engine-context": "the chosen Docker context is not there, or its engine does not answer",
+    "engine-error": "the container engine refused; its own words say why",
+    "engine-lost": "the container engine was stopped or restarted in the middle",
+    "engine-not-linux": "the container engine runs Windows containers",
+    "engine-permission": "this user may not use the container engine's socket",
+    "engine-remote": "the container engine is on another machine",
+    "engine-silent": "the container engine takes connections and does not answer",
+    "engine-tls": "the certificates for the container engine are missing or damaged",
+    "engine-too-old": "the container engine is too old",
     "exited": "the script ended the process, as `sys.exit()` does",
     "file-missing": "a file that the script opens was not shipped",
     "global-missing": "`init()` assigns a name without `global`",
@@ -221,14 +245,21 @@ MEANING = {
     "model-version": "the model was saved by other versions of its libraries",
     "module-missing": "an import is not installed in the service's environment",
     "name-error": "the script uses a name that it defines nowhere, or not yet",
+    "no-image": "an image is not there, or its registry does not say so to strangers",
+    "no-space": "the disk of the container engine is full",
     "notebook-name": "the script uses a name that exists only in the notebook",
     "out-of-memory": "memory ran out; the system says so",
     "out-of-memory-probably": "the worker was killed and the system does not say why; usually memory ran out",
     "port-in-use": "another process listens on the port",
+    "registry-away": "a registry cannot be reached",
+    "registry-busy": "a registry limits requests and asks to wait",
+    "registry-certificate": "the engine does not trust a registry's certificate",
+    "registry-refused": "a registry wants a login, or refuses the one it got",
     "replay-failed": "the new version failed on the last request of the old one, with `--replay`",
     "sample-failed": "the sample was not scored, or the new version did not answer",
-    "sklearn-externals": "`from sklearn.externals import joblib`, which no longer exists",
+    "sklearn-externals": "`from sklearn.externals import six` and the like, which no longer exist",
     "syntax-error": "the script is not Python",
+    "wrong-architecture": "an image is not for the engine's architecture",
     "worker-lost": "a worker ended before it got traffic",
 }
 SNAPSHOT = ROOT / "tests" / "unit" / "core" / "diagnosis" / "__snapshots__" / "test_rules.ambr"

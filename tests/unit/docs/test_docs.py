@@ -34,6 +34,9 @@ def test_every_cause_has_its_section() -> None:
     codes = set()
     for path in (generate.PACKAGE / "core" / "diagnosis").rglob("*.py"):
         codes |= set(re.findall(r'(?:\b[cC]ause\(\s*|^_CODE = )"([a-z-]+)"', path.read_text(), re.M))
+        if path.name in ("container_rules.py", "image_rules.py"):  # a cause has the code of its failure
+            codes |= set(re.findall(r'(?:^    |facts\.code != )"([a-z]+-[a-z-]+)"(?::|$)', path.read_text(), re.M))
+            codes |= set(re.findall(r'facts\.code != "([a-z-]+)"', path.read_text()))
     assert len(codes) > 20
     assert codes == set(generate.MEANING)
     assert len(set(generate.cause_examples()) & codes) > 20

@@ -46,3 +46,25 @@ def test_a_missing_uv_has_an_error_of_its_own(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(EnvironmentBuildError) as caught:
         Uv().run(["venv"])
     assert caught.value.code == "UvNotFound"
+
+
+class Flood:
+    """A queue in which the next line is always there already."""
+
+    def get(self, *, timeout: float) -> bytes:
+        return b"And because of this\n"
+
+
+def test_lines_that_never_pause_can_be_cancelled() -> None:
+    def cancel() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        for _line in Uv(cancel=cancel).read_lines(Flood()):
+            pass
+
+
+def test_of_many_lines_the_first_and_the_last_are_shown() -> None:
+    shown: list[str] = []
+    Uv(emit=lambda kind, text="", **data: shown.append(text)).show_rest([str(number) for number in range(1000)])
+    assert shown == ["... 900 lines of uv are left out", *map(str, range(900, 1000))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mldeploy_jupyter.environments.uv_errors import explain_failure
@@ -97,6 +99,19 @@ tensorflow==2.3.0, we can conclude that your requirements are unsatisfiable.
 
 hint: You require CPython 3.11 (`cp311`), but we only found wheels for `tensorflow` (v2.3.0) with the following Python \
 ABI tags: `cp35m`, `cp36m`, `cp37m`, `cp38`""",
+    "PackageNotFound   ": """error: Failed to download and build `parent @ git+https://forge.invalid/team/parent.git`
+  cause: Package metadata name `its-name` does not match given name `parent`""",
+    "PackageNotFound    ": "error: Requested package name `thing` does not match `six` in the distribution filename: "
+    "https://files.invalid/six-1.16.0-py2.py3-none-any.whl",
+    "PackageNotFound     ": """error: Failed to download `six @ https://files.invalid/six-1.16.0-py2.py3-none-any.whl`
+  cause: Failed to fetch: https://files.invalid/six-1.16.0-py2.py3-none-any.whl
+  cause: HTTP status client error (404 Not Found) for url (https://files.invalid/six-1.16.0-py2.py3-none-any.whl)""",
+    "NoNetwork ": """error: Failed to download `six @ https://files.invalid/six-1.16.0-py2.py3-none-any.whl`
+  cause: Failed to fetch: https://files.invalid/six-1.16.0-py2.py3-none-any.whl
+  cause: error sending request for url (https://files.invalid/six-1.16.0-py2.py3-none-any.whl)
+  cause: dns error""",
+    "LinksNotFound": """error: Failed to read `--find-links` directory: /project/wheels
+  cause: No such file or directory (os error 2)""",
     "EnvironmentFailed": "error: something that nobody saw before",
 }
 
@@ -115,3 +130,75 @@ def test_the_requirement_that_admits_only_old_versions_is_named() -> None:
     assert error.hint == ("loosen Pandas<=0.23.4: of the versions that it admits, 0.13.1 has no wheel for this Python")
     # A pin is what the user wants; it is not "loosened" to the version that has just failed.
     assert "choose a version" in explain_failure(output, doing="locked", requirements=["pandas==0.13.1"]).hint
+
+
+def test_reasons_of_many_lines_are_read_in_time_that_grows_with_them() -> None:
+    """uv's reasons for packages with hundreds of old versions; time for its square would be minutes here."""
+    line = (
+        "         And because old=={0}.0 depends on other<{0}, we can conclude that all versions of old are unusable."
+    )
+    output = "error: No solution found when resolving dependencies\n  cause: Because old was there\n"
+    output += "\n".join(line.format(number) for number in range(50_000)) + "\n" * 20_000
+    build = "error: Failed to build `old==1.0`\n  cause: It failed\n[stderr]\n" + "\n" * 30_000 + " " * 30_000
+    output = output.replace(
+        "\n", "\n         And because other==1 was not found in the package registry, so it is.\n", 1
+    )
+    conclusion = "And because you require old and other, we can conclude that your requirements are unsatisfiable."
+    begun = time.process_time()
+    error = explain_failure(f"{output}\n         {conclusion}\n\nhint: many", doing="locked")
+    assert error.code == "RequirementsConflict" and error.why.startswith("... And because old==")
+    assert error.why.endswith(conclusion) and "uv tried all their versions" in error.hint
+    assert explain_failure(f"{build}\nerror: no compiler", doing="locked").why.endswith("error: no compiler")
+    assert time.process_time() - begun < 10
+
+
+@pytest.mark.parametrize(
+    ("output", "requirements", "hint"),
+    [
+        (
+            "error: Failed to build `numpy==1.18.5`\n  cause: The build backend returned an error",
+            ["numpy==1.18.5"],
+            "write numpy==1.23.2, the first version after 1.18.5 that has a wheel for this Python, "
+            "or install what its build needs",
+        ),
+        (
+            "error: Failed to build `numpy==1.18.5`\n  cause: The build backend returned an error",
+            ["old-one"],
+            "ask for numpy==1.23.2, the first version after 1.18.5 that has a wheel for this Python, "
+            "or install what its build needs",
+        ),
+        (
+            "error: Failed to build `numpy==1.18.5`\n  cause: The build backend returned an error",
+            ["numpy<1.19"],
+            "loosen numpy<1.19: of the versions that it admits, 1.18.5 has no wheel for this Python, "
+            "and 1.23.2 is the first later one that has",
+        ),
+        (
+            OUTPUTS["BuildFailed  "],
+            ["pandas-ml"],
+            "one of the requirements needs sklearn: take a version of it, or a package, that does not",
+        ),
+        (
+            OUTPUTS["VersionNotFound"],
+            ["six==99"],
+            "write six==1.17.0, the last version before 99 that has a wheel for this Python",
+        ),
+        (
+            OUTPUTS["VersionNotFound "],
+            ["tensorflow==2.3.0"],
+            "write tensorflow==2.12.0, the first version after 2.3.0 that has a wheel for this Python: "
+            "tensorflow==2.3.0 has builds for Python 3.5, 3.6, 3.7, 3.8 only, and a service needs 3.11 or newer",
+        ),
+        (
+            OUTPUTS["VersionNotFound "].replace("tensorflow", "tensorflow-gpu"),
+            ["tensorflow-gpu==2.3.0"],
+            "write tensorflow in place of tensorflow-gpu, which is no longer made or has another name on PyPI",
+        ),
+    ],
+)
+def test_a_version_without_a_wheel_has_a_near_one_in_its_hint(output: str, requirements: list[str], hint: str) -> None:
+    near = {"numpy": "1.23.2", "six": "1.17.0", "tensorflow": "2.12.0"}
+    error = explain_failure(
+        output, doing="locked", requirements=requirements, near_wheel=lambda name, version: near[name]
+    )
+    assert error.hint == hint

@@ -7,7 +7,15 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedPayload, PlannedService, check_plan
+from mldeploy_jupyter.latency.plan import (
+    P99_REQUESTS,
+    LatencyPlan,
+    PlannedPayload,
+    PlannedService,
+    check_plan,
+    choose_duration,
+)
+from mldeploy_jupyter.latency.statistics import requests_needed
 
 ONE = (PlannedService("ridge", "http://127.0.0.1:1/score", revision=3),)
 TWO = (*ONE, PlannedService("other", "http://127.0.0.1:2/score"))
@@ -22,6 +30,14 @@ def test_a_plan_of_a_newer_version_is_read_without_what_is_unknown() -> None:
     data = {**LatencyPlan(ONE).to_dict(), "colour": "red"}
     data["services"][0]["colour"] = "red"
     assert LatencyPlan.from_dict(data) == LatencyPlan(ONE)
+
+
+def test_a_duration_is_what_p99_needs_within_bounds() -> None:
+    assert requests_needed(0.99) == P99_REQUESTS
+    chosen = {
+        rate: choose_duration(rate) for rate in (None, 0.0, -1.0, 1000.0, 100.0, 60.0, 50.0, 8.0, 0.1, float("nan"))
+    }
+    assert list(chosen.values()) == [10, 10, 10, 10, 10, 17, 20, 120, 120, 10]
 
 
 def test_steps_requests_and_limits() -> None:

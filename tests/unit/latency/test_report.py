@@ -59,6 +59,23 @@ def test_a_ramp(snapshot: SnapshotAssertion) -> None:
     assert str(make_result(samples, plan)) == snapshot
 
 
+def made_ramp(*medians: float) -> LatencyResult:
+    """Steps of 100, 200, 300 ... requests a second."""
+    rates = tuple(100.0 * (1 + step) for step in range(len(medians)))
+    steps = []
+    for step, (rate, median) in enumerate(zip(rates, medians, strict=True)):
+        samples = steady(int(2 * rate), median, rate=rate, step=step, begin=3.0 * step)
+        samples["block"] = step
+        steps.append(samples)
+    return make_result(np.concatenate(steps), make_plan(rate=None, ramp=rates))
+
+
+def test_a_ramp_says_where_its_knee_is(snapshot: SnapshotAssertion) -> None:
+    assert made_ramp(2.0, 2.1, 2.3, 9.0).verdict[0] == snapshot(name="a knee")
+    assert made_ramp(2.0, 2.1, 2.2, 2.3).verdict[0] == snapshot(name="no knee")
+    assert not any("knee" in line for line in made_ramp(2.0, 9.0).verdict)
+
+
 def test_a_closed_loop(snapshot: SnapshotAssertion) -> None:
     assert str(make_result(steady(200), make_plan(mode="closed", users=4, rate=None))) == snapshot
 
@@ -76,3 +93,32 @@ def test_a_run_that_ended_early(snapshot: SnapshotAssertion) -> None:
     assert str(make_result(steady(30), reason="cancelled", notes=notes)) == snapshot
     assert make_result(steady(0), reason="cancelled").verdict == snapshot
     assert make_result(steady(50), reason="slept").verdict == snapshot
+
+
+def with_late_seconds(*late: int, left_out: list[int] | None = None, **lag: float) -> LatencyResult:
+    """Ten seconds in some of which the load was sent late, and answers took 40 ms longer."""
+    samples = steady(1200, rate=120.0)
+    for block in late:
+        samples["done"][samples["block"] == block] += 0.04
+    blocks = [[number, 0, 0, 0.5 + number, 1.0, 0.3 * (number in late), 18.24] for number in range(10)]
+    lag = {"p99": 7.2, **lag}
+    return make_result(samples, lag=lag, blocks=blocks, left_out=list(late) if left_out is None else left_out)
+
+
+def test_seconds_that_were_sent_late_are_left_out_and_named(snapshot: SnapshotAssertion) -> None:
+    result = with_late_seconds(4, 7)
+    assert result.valid and result.rows()[0]["requests"] == 960 and len(result.samples) == 1200
+    assert result.verdict == snapshot
+
+
+def test_a_run_that_was_late_too_often_is_invalid(snapshot: SnapshotAssertion) -> None:
+    result = with_late_seconds(1, 4, 7, left_out=[])
+    assert not result.valid and result.rows()[0]["requests"] == 1200
+    assert result.verdict[0] == snapshot(name="a busy machine")
+    assert with_late_seconds(1, 4, 7, left_out=[], stolen=0.034).verdict[0] == snapshot(name="a busy host")
+
+
+def test_the_cold_start_stays_when_the_first_second_is_left_out() -> None:
+    samples = np.concatenate([cold_start(41.0), steady(1200, rate=120.0)])
+    result = make_result(samples, lag={"p99": 7.2}, blocks=[[0, 0, 0, 0.0, 1.0, 0.3, 9.0]], left_out=[0])
+    assert result.rows()[0]["cold_start"] == 41.0 and result.rows()[0]["requests"] == 1080

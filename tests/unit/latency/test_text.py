@@ -37,6 +37,7 @@ def test_a_rate(rate: float | None, text: str) -> None:
 
 def test_a_share() -> None:
     assert [describe_share(0, 100), describe_share(3, 1000), describe_share(5, 0)] == ["0", "3 (0.3 %)", "5"]
+    assert [describe_share(count, 1000) for count in (1000, 999, 986)] == ["1,000 (100 %)", "999 (99 %)", "986 (99 %)"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.latency.statistics import QuantileComparison
-from mldeploy_jupyter.latency.verdict import describe_comparison, describe_missing, format_milliseconds
+from mldeploy_jupyter.latency.verdict import (
+    describe_comparison,
+    describe_comparisons,
+    describe_missing,
+    format_milliseconds,
+)
 
 
 def compared(ratio: float, low: float, high: float, shown: bool, quantile: float = 0.99) -> QuantileComparison:
@@ -36,6 +41,18 @@ CASES = {
 
 def test_the_sentences(snapshot: SnapshotAssertion) -> None:
     assert {name: describe_comparison("local", "aks", case) for name, case in CASES.items()} == snapshot
+
+
+def test_quantiles_without_a_difference_share_a_sentence(snapshot: SnapshotAssertion) -> None:
+    found = [
+        compared(1.01, 0.98, 1.024, False, 0.5),
+        compared(1.06, 1.04, 1.09, True, 0.9),
+        compared(1.02, 0.97, 1.08, False, 0.95),
+        compared(1.2, 0.8, 1.9, False, 0.99),
+    ]
+    lines = describe_comparisons("aks in run 7", "aks", found)
+    assert lines == snapshot
+    assert all(name in " ".join(lines) for name in ("p50", "p90", "p95", "p99"))
 
 
 @given(st.floats(0.01, 50), st.floats(0.001, 0.5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -54,6 +55,8 @@ HEAVY = [
     "uvicorn",
     "numpy",
 ]
+# Rooms of ours that the first command imports, not the magics themselves.
+LATER = ("api", "core.configs", "core.journal", "core.store", "deployment", "environments", "targets", "serving")
 
 
 def test_loading_imports_nothing_heavy_and_unloading_removes_everything() -> None:
@@ -62,10 +65,23 @@ def test_loading_imports_nothing_heavy_and_unloading_removes_everything() -> Non
     assert ran.returncode == 0, ran.stderr
     seen = json.loads(ran.stdout.splitlines()[-1])
     assert [name for name in seen["new"] if name.partition(".")[0] in HEAVY] == []
+    early = [f"mldeploy_jupyter.{room}" for room in LATER if f"mldeploy_jupyter.{room}" in seen["new"]]
+    assert early == []
     assert seen["there"] == NAMES
     assert seen["twice"] == 1 and seen["left"] == [] and seen["clean"]
     # Processor time, because a busy machine distorts the wall clock. The target is 0.1 s; a benchmark prints the time.
     assert seen["took"] < 0.3
+
+
+def test_the_help_of_a_magic_is_that_of_its_command() -> None:
+    """Its options are made when somebody asks: those of %deploy take imports."""
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "mldeploy_jupyter")
+    table = {magic.name: magic for magic in magics(Session(None))}
+    for name in ("deploy", "entry_script", "mldeploy"):
+        shown = shell.object_inspect(f"{table[name].sign}{name}")["docstring"]
+        assert shown == inspect.cleandoc(table[name].doc) and "usage: " in shown
+        assert shell.find_magic(name, table[name].kind).__doc__ == table[name].summary
 
 
 def test_importing_the_package_loads_no_ipython() -> None:

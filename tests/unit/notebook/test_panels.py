@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from html import unescape
 from importlib.util import find_spec
@@ -67,13 +69,13 @@ def test_a_widget_is_made_once_everything_is_imported(monkeypatch: pytest.Monkey
 
     def record(name: str) -> None:
         imported.append(name)
-        if len(imported) == len(module.PREPARED):
+        if name == module.WIDGET:
             raise ImportError("no anywidget")
 
     monkeypatch.setattr(module, "import_module", record)
     opened = Panels(None, {}, {})
     opened.open()
-    assert tuple(imported) == module.PREPARED and not opened.can_draw
+    assert tuple(imported) == (*module.PREPARED, module.WIDGET) and not opened.can_draw
 
 
 def test_what_is_left_is_imported_while_the_kernel_is_idle_or_a_cell_waits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,3 +148,72 @@ def test_the_number_of_a_cell_is_that_of_its_last_run(panels: Panels) -> None:
 
 def test_a_kernel_imports_what_the_answers_need() -> None:
     assert set(PACKAGES) <= {*PREPARED, *PREPARED_NEXT}
+
+
+def test_a_page_is_connected_before_ipywidgets_is_imported() -> None:
+    """The comm opens first and needs none of it; the widget that takes it over has the state that the page was sent."""
+    code = """
+import json, sys
+from ipykernel.kernelapp import IPKernelApp
+from types import SimpleNamespace
+from IPython.core.interactiveshell import InteractiveShell
+from mldeploy_jupyter.notebook import busy_kernel
+from mldeploy_jupyter.notebook.panels import Panels
+
+sent = []
+
+class Comm:
+    comm_id, kernel = "c", None
+
+    def on_msg(self, callback):
+        self.callback = callback
+
+    def send(self, data, *_, **__):
+        sent.append(data)
+
+    def close(self, *_, **__):
+        sent.append("closed")
+
+def make_comm(data):
+    opened.update(data["state"])
+    before.extend(name for name in ("ipywidgets", "anywidget", "sqlalchemy") if name in sys.modules)
+    return Comm()
+
+opened, before, later = {}, [], []
+busy_kernel.make_comm = make_comm
+loop = SimpleNamespace(call_later=lambda seconds, run: later.append(run))
+shell = SimpleNamespace(user_ns={}, kernel=SimpleNamespace(io_loop=loop))
+panels = Panels(shell, {}, {})
+panels.open()
+early = panels._connector
+hello = {"kind": "hello", "id": "h", "page": "notebook"}
+for data in ({"method": "custom", "content": hello}, {"method": "request_state"}):
+    early.comm.callback({"content": {"data": data}})
+drawn = panels.is_drawn
+while later:
+    later.pop()()
+widget = panels._connector
+state = widget.get_state()
+print(json.dumps({
+    "before": before,
+    "drawn": drawn,
+    "kind": type(widget).__name__,
+    "connection": widget.connection is early.connection,
+    "same": json.dumps({name: state[name] for name in opened}) == json.dumps(opened),
+    "missing": sorted(set(state) - set(opened)),
+    "protocol": __import__("ipywidgets").__protocol_version__ == busy_kernel.WIDGET_PROTOCOL,
+}))
+panels.close()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout.splitlines()[-1])
+    assert seen == {
+        "before": [],
+        "drawn": True,
+        "kind": "PanelWidget",
+        "connection": True,
+        "same": True,
+        "missing": ["layout"],
+        "protocol": True,
+    }

@@ -15,6 +15,7 @@ from mldeploy_jupyter.api.webservices.details import Revisions
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.process_identity import identify_process
 from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.deployment.images.registries import ListedImage
 from mldeploy_jupyter.notebook import views
 from tests.unit.commands.support import run_line
 
@@ -78,6 +79,17 @@ def test_a_service_that_never_was_live_has_no_keys_to_show(folder: Path, state: 
     assert f"state:            {state}\n" in run_line("service show svc").text  # as `service list`, not in v1's words
 
 
+def test_images_are_a_table() -> None:
+    id = f"sha256:{'5b1de09a' * 8}"
+    used = ["svc revision 2", "svc revision 1"]
+    made = [ListedImage(id, "mldeploy-0f1e2d3c/svc:2", "2026-11-27T09:02:41.000Z", used, serves=True, size=285_431_350)]
+    shown = views.as_table(made)
+    text = shown.bundle()["text/plain"].splitlines()
+    assert text[0].split() == ["IMAGE", "ID", "MADE", "SIZE", "USED", "BY"]
+    assert "5b1de09a5b1d" in text[1] and "285.4 MB" in text[1] and "svc revision 2, svc revision 1 (serves)" in text[1]
+    assert shown == made and shown.bundle()["text/html"].count("<tr>") == 2
+
+
 def test_latency_runs_are_a_table() -> None:
     from tests.unit.latency.made_samples import make_result, steady
 
@@ -85,3 +97,32 @@ def test_latency_runs_are_a_table() -> None:
     text = shown.bundle()["text/plain"].splitlines()
     assert text[0].split() == ["RUN", "BEGUN", "SERVICES", "LOAD", "REQUESTS", "p50", "p95", "p99", "STATE"]
     assert len(text) == 3 and "100/s" in text[1] and shown.bundle()["text/html"].count("<tr>") == 3
+
+
+def test_what_a_command_returns_is_shown_as_its_text(folder: Path) -> None:
+    from mldeploy_jupyter.api.models.package import ModelPackage
+    from mldeploy_jupyter.core.files import write_json
+    from mldeploy_jupyter.deployment import packages
+    from mldeploy_jupyter.deployment.images.registries import Pushed
+    from mldeploy_jupyter.deployment.prune import PruneReport
+
+    ws = Workspace.create("w", path=str(folder))
+    path = packages.package_folder(ws.folder, "20260101000000-abcdef")
+    path.mkdir(parents=True)
+    made = {"state": "Succeeded", "location": "mldeploy-w/churn:1", "image_id": "sha256:5b1d"}
+    write_json(path / packages.RECORD, made)
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "mldeploy_jupyter")
+    shown = [
+        shell.display_formatter.format(value)[0]["text/plain"]
+        for value in (ModelPackage(ws, path.name), Pushed("r/x:1", "sha256:a", "2 layers"), PruneReport(images=2))
+    ]
+    assert shown[0].splitlines() == [
+        f"package:  {path.name}",
+        "image:    mldeploy-w/churn:1",
+        "image id: sha256:5b1d",
+    ]
+    assert shown[1:] == [
+        "Pushed r/x:1: 2 layers\nsha256:a",
+        "Removed 2 images and layers of images (0 bytes)",
+    ]

@@ -7,7 +7,7 @@ import sys
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from mldeploy_jupyter.commands import UsageError
+from mldeploy_jupyter.commands import COMMANDS, UsageError
 from mldeploy_jupyter.core.errors import RunEnvironmentException
 from mldeploy_jupyter.notebook.magics import magics
 from mldeploy_jupyter.notebook.session import Session
@@ -22,6 +22,8 @@ def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -
     )
     assert str(in_magic_words(error, "%register", "model register")) == snapshot
     assert in_notebook_words("/bin/mldeploy service list") == "/bin/mldeploy service list"
+    for command in COMMANDS:
+        assert in_notebook_words(f"run `mldeploy {command.name}`") == f"run `%mldeploy {command.name}`"
     assert in_notebook_words("x, then deploy my-churn2 again") == "x, then %deploy my-churn2"
     assert in_notebook_words("then update churn again; or") == "then %update churn; or"
     assert in_notebook_words("mldeploy service list, then deploy again") == "%mldeploy service list, then deploy again"

@@ -44,7 +44,7 @@ def test_the_form_offers_what_there_is(site: Site, script: Path) -> None:
     fields = {field["key"]: field for field in form["fields"]}
     assert [choice["value"] for choice in fields["entry_script"]["choices"]] == ["score.py"]
     assert form["values"]["target"] == "local" and form["values"]["entry_script"] == "score.py"
-    assert fields["port"]["visibleWhen"] == {"target": ["local"]} and fields["port"]["maximum"] == 65535
+    assert fields["port"]["visibleWhen"] == {"target": ["local", "docker"]} and fields["port"]["maximum"] == 65535
     assert fields["primary_key"]["kind"] == "secret" and fields["conda_file"]["visibleWhen"] == {
         "environment": ["conda"]
     }

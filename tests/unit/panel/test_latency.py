@@ -71,7 +71,33 @@ def test_a_run_that_has_ended(live: Site) -> None:
     ]  # fmt: skip
     (cells,) = report["cells"]
     assert sum(map(sum, cells["counts"])) == 2000 and cells["failures"] == []
-    assert report["verdict"] == ["p99.9 needs 10,000 requests; there are 2,000"] and report["against"] == ""
+    assert (
+        report["verdict"] == ["p99.9 needs 10,000 requests, 100 s at 100/s; there are 2,000"]
+        and report["against"] == ""
+    )
+
+
+def test_a_ramp_has_a_row_for_each_step_and_its_knee(live: Site) -> None:
+    plan = replace(PLAN, rate=None, ramp=(50.0, 100.0, 200.0), duration=10.0)
+    run = saved.create_run(live.folder, plan)
+    with open(run.samples_path, "ab") as file:
+        for step, (count, ms) in enumerate([(500, 2.0), (1000, 2.2), (2000, 90.0)]):
+            at = 10.0 * step + np.arange(count) * 10 / count
+            make_samples(at, np.full(count, ms), block=step, step=step).tofile(file)
+    ramp = live.ask("latency.result", run=end(live, run).id)["ramp"]
+    assert [(step["name"], step["requests"]) for step in ramp["steps"]] == [
+        ("churn at 50/s", 500), ("churn at 100/s", 1000), ("churn at 200/s", 2000),
+    ]  # fmt: skip
+    assert {line["name"] for line in ramp["lines"]} == {"churn, median", "churn, p95"}
+    (knee,) = ramp["marks"]
+    assert knee["text"].startswith("knee of churn: 100 a second")
+
+
+def test_a_deployment_meanwhile_is_marked(live: Site) -> None:
+    notes = [{"time": 4.0, "service": 0, "kind": "deployment", "text": "update began"}]
+    report = live.ask("latency.result", run=end(live, measure(live), notes=notes).id)
+    assert report["cells"][0]["marks"] == [{"at": 4.0, "text": "update began"}]
+    assert report["notes"] == ["4.0 s: churn update began"] and report["ramp"] is None
 
 
 def test_it_is_compared_with_the_last_valid_run_under_the_same_load(live: Site) -> None:
@@ -104,7 +130,7 @@ def test_the_end_of_a_run_is_its_state_and_not_said_twice(live: Site) -> None:
     notes = [{"time": 2.0, "service": 0, "kind": "throttled", "text": "answered 429"}]
     report = live.ask("latency.result", run=end(live, run, "cancelled", notes=notes).id)
     assert report["state"] == "cancelled" and report["notes"] == ["2.0 s: churn answered 429"]
-    assert report["verdict"] == ["p99 needs 1,000 requests; there are 300"]
+    assert report["verdict"] == ["p99 needs 1,000 requests, 10 s at 100/s; there are 300"]
 
 
 def test_failures_and_requests_that_were_never_sent(live: Site) -> None:

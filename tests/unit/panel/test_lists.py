@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.records import ModelRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.panel import PanelContext, handle
+from mldeploy_jupyter.panel.lists import workspace_rows
 from tests.unit.panel.conftest import Site
 from tests.unit.panel.protocol import check_answer
 
@@ -77,3 +80,24 @@ def test_a_cell_gets_the_service_or_the_model_from_anywhere(site: Site, tmp_path
 def test_a_model_is_named_strictly(site: Site) -> None:
     for wrong in ("diabetes", "diabetes:0", "../x:1", "diabetes:1:2", "a" * 300 + ":1"):
         assert "must be the name:version of a model" in site.refuse("model.cell", model=wrong)["cause"]
+
+
+def test_models_are_described_again_only_when_one_or_its_users_have_changed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described: list[int] = []
+    describe = workspace_rows.describe_models
+    monkeypatch.setattr(workspace_rows, "describe_models", lambda *args: described.append(1) or describe(*args))
+    rows = workspace_rows.WorkspaceRows(site.folder, lambda: 0.0)
+    site.store.add_model(ModelRecord("diabetes"))
+    site.store.save_service(ServiceRecord("zebra", workspace_id=site.folder.id))
+    rows.refresh()
+    before = rows.models
+    site.store.update_service("zebra", tags={"team": "care"})
+    rows.refresh()
+    assert rows.services["zebra"]["tags"] == {"team": "care"} and rows.models is before and len(described) == 1
+    revision = site.store.add_revision(RevisionRecord("zebra", models=["diabetes:1"]))
+    site.store.promote_revision("zebra", revision.number)
+    rows.refresh()
+    assert rows.models["diabetes"]["versions"][0]["usedBy"] == ["zebra"] and len(described) == 2
+    rows.close()

@@ -9,5 +9,5 @@ from mldeploy_jupyter.serving.requirements import PROVIDES, PYTHON_FLOOR, REQUIR
 
 def test_what_the_room_needs_is_written_once() -> None:
     assert PYTHON_FLOOR == (3, 11)
-    assert {Requirement(text).name for text in REQUIREMENTS} == {"httptools", "uvloop", "orjson"}
+    assert {Requirement(text).name for text in REQUIREMENTS} == {"httptools", "uvloop", "orjson", "werkzeug"}
     assert "azureml-defaults" in PROVIDES

@@ -80,7 +80,7 @@ def test_a_folder_that_is_as_it_was_is_not_read(
 ) -> None:
     looks.write(process.pid)
     assert looks.state() == "Live"
-    monkeypatch.setattr(Glances, "_read", lambda self, folder: pytest.fail("it was read"))
+    monkeypatch.setattr(Glances, "_read", lambda self, folder, processes: pytest.fail("it was read"))
     assert [looks.state() for _ in range(3)] == ["Live"] * 3
 
 
@@ -93,7 +93,7 @@ def test_a_folder_that_changed_a_moment_ago_is_read_again(
     looks.glances = Glances(tmp_path, now=lambda: changed + process_glance.FRESH_NS)
     assert looks.state() == "Live"
     read: list[Any] = []
-    monkeypatch.setattr(Glances, "_read", lambda self, folder: read.append(folder) or Glance("Live"))
+    monkeypatch.setattr(Glances, "_read", lambda self, folder, processes: read.append(folder) or Glance("Live"))
     looks.state()
     assert read
     looks.glances.close()

@@ -4,9 +4,11 @@ import itertools
 import os
 import tempfile
 import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,6 +32,30 @@ def test_the_tail_reaches_into_rotated_files(tmp_path: Path) -> None:
         (tmp_path / name).write_text("".join(f"{STAMP} [w] {line}\n" for line in lines))
     assert "".join(line.text for line in read_log(tmp_path / "service.log")) == "abcdefgh"
     assert "".join(line.text for line in read_log(tmp_path / "service.log", tail=3)) == "fgh"
+
+
+def test_the_end_of_a_log_of_a_gigabyte_is_read_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "service.log"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)  # zeros that take no room
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" + b"".join(entry(number) for number in range(5000)) + b"torn")
+    tracemalloc.start()
+    lines = list(read_log(path, tail=20))
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+    assert [line.text for line in lines] == [*(f"line {number}" for number in range(4981, 5000)), "torn"]
+
+
+@pytest.mark.parametrize("tail", [0, 1, 2, 5, 6, 7, 20])
+def test_a_tail_ends_where_the_log_does(tmp_path: Path, tail: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mldeploy_jupyter.core.lines.backwards.BLOCK_BYTES", 3)
+    (tmp_path / "service.log.2").write_bytes(b"one\n\n")
+    (tmp_path / "service.log.1").write_bytes(b"three, torn")
+    (tmp_path / "service.log").write_bytes(b"four\nfive is longer\nsix")
+    every = ["one", "", "three, torn", "four", "five is longer", "six"]
+    assert [line.text for line in read_log(tmp_path / "service.log", tail=tail)] == every[len(every) - min(tail, 6) :]
+    assert [line.text for line in read_log(tmp_path / "service.log")] == every
 
 
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
@@ -95,7 +121,7 @@ def test_a_traceback_is_one_entry_of_the_tail_and_shown_whole(tmp_path: Path) ->
     assert format_log_line(last, today=last.time[:10]) == f"{last.time[11:19]}Z server i raised\n    a\n    b"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 12), min_size=1, max_size=25), st.integers(0, 3))
 def test_a_followed_log_loses_nothing_at_rotation(steps: list[int], before: int) -> None:
     """Between two looks so many lines are written as each step says; three lines make a file full."""

@@ -27,7 +27,7 @@ export interface FormPlaceProps {
 export function FormPlace({ port, form, service, workspace, given, onBegun }: FormPlaceProps) {
   const [begun, setBegun] = useState<Begun>();
   const [deploying, setDeploying] = useState(false);
-  if (begun?.deployment) return <Panel port={port} service={begun.service} workspace={begun.workspace} deployment={begun.deployment} />;
+  if (begun?.deployment) return <Panel port={port} service={begun.service} workspace={begun.workspace} deployment={begun.deployment} begins />;
   const kind = deploying ? 'deploy' : form;
   if (begun && !deploying) {
     return (

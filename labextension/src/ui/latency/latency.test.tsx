@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { fakePort } from '../../testing/fake_port';
 import * as samples from '../../testing/samples';
 import { Panel } from '../panel';
-import { bounds, latencyText, logScale, tickText, ticks } from './scale';
+import { bounds, latencyText, linearTicks, logScale, tickText, ticks } from './scale';
 
 afterEach(cleanup);
 
@@ -26,7 +26,7 @@ describe('the Latency tab', () => {
     const chart = await tab.findByRole('img', { name: /^Latency by percentile\. diabetes-regression: p50 10\.9 ms/ });
     expect(chart.getAttribute('aria-label')).toContain('p99 25.9 ms');
     expect(tab.getByText(/p50 is 4 to 9 % slower/)).toBeTruthy();
-    expect(tab.getByText('p99.9 needs 10,000 requests; there are 2,000.')).toBeTruthy();
+    expect(tab.getByText('p99.9 needs 10,000 requests, 100 s at 100/s; there are 2,000.')).toBeTruthy();
     const cells = within(tab.getByRole('table')).getAllByRole('cell').map(cell => cell.textContent);
     expect(cells).toEqual(['2,000', '0', '10.9 ms', '15.6 ms', '18.2 ms', '25.9 ms', '50.0 ms', '412 ms']);
     expect(tab.getByRole('img', { name: /^Latency over time of diabetes-regression/ })).toBeTruthy();
@@ -65,7 +65,29 @@ describe('the Latency tab', () => {
     expect(document.activeElement).toBe(screen.getByLabelText('Users'));
     fireEvent.click(screen.getByLabelText('At a rate'));
     press('Run');
-    await waitFor(() => expect(port.asked.find(one => one.name === 'latency.start')!.params).toEqual({ service: 'diabetes-regression', workspace: 'w', duration: 10 }));
+    await waitFor(() => expect(port.asked.find(one => one.name === 'latency.start')!.params).toEqual({ service: 'diabetes-regression', workspace: 'w' }));
+  });
+
+  it('tries one rate after the other, and shows where the knee is', async () => {
+    const inserted: string[] = [];
+    const port = fakePort({ 'latency.runs': [], 'latency.start': { run: samples.latencyRamp.run } }, { insertCell: text => inserted.push(text) });
+    await openTab(port, samples.latencyRamp);
+    fireEvent.click(await screen.findByLabelText('In steps'));
+    fireEvent.input(screen.getByLabelText('To'), { target: { value: '400' } });
+    fireEvent.input(screen.getByLabelText('Steps'), { target: { value: '1' } });
+    press('Run');
+    expect(await screen.findByText('1 does not fit. Give a whole number from 2 to 50.')).toBeTruthy();
+    fireEvent.input(screen.getByLabelText('Steps'), { target: { value: '4' } });
+    fireEvent.input(screen.getByLabelText('Duration'), { target: { value: '5' } });
+    press('Run');
+    await waitFor(() => expect(port.asked.find(one => one.name === 'latency.start')!.params).toEqual({ service: 'diabetes-regression', workspace: 'w', ramp: '50:400:4', duration: 5 }));
+    const chart = await screen.findByRole('img', { name: /^Latency over the rate\. diabetes-regression, median: 9\.40 ms at 50 a second/ });
+    expect(chart.getAttribute('aria-label')).toContain('knee of diabetes-regression: 198 a second');
+    expect(within(chart).getByText('knee of diabetes-regression: 198 a second')).toBeTruthy();
+    const rows = within(screen.getByRole('table')).getAllByRole('row').slice(1).map(row => row.querySelector('th')!.textContent);
+    expect(rows).toEqual([50, 100, 200, 400].map(rate => `diabetes-regression at ${rate}/s`));
+    press('Open as plotly');
+    expect(inserted[0]).toContain('.figure("ramp")');
   });
 
   it('opens the run that goes on, whoever began it', async () => {
@@ -110,6 +132,10 @@ describe('scales', () => {
     expect(scale.at(low)).toBeCloseTo(0);
     expect(scale.at(high)).toBeCloseTo(100);
     expect(bounds([])).toEqual([1, 10]);
+  });
+
+  it('has round rates from zero', () => {
+    expect([0.9, 7, 54, 432, 1080].map(high => linearTicks(high).join(' '))).toEqual(['0 0.2 0.4 0.6 0.8', '0 2 4 6', '0 10 20 30 40 50', '0 100 200 300 400', '0 200 400 600 800 1000']);
   });
 
   it('writes latencies with three figures', () => {

@@ -37,7 +37,7 @@ export function LatencyTab({ service }: { service: Service }) {
   return (
     <div class="mld-Pane mld-Stack">
       <div class="mld-Row">
-        <h4 class="mld-H mld-Grow mld-Cut">{running ? t`Measuring` : t`Latency by percentile`}</h4>
+        <h4 class="mld-H mld-Grow mld-Cut">{running ? t`Measuring` : shown?.ramp ? t`Latency over the rate` : t`Latency by percentile`}</h4>
         {runs.length > 1 && !running && <Pick optional label={t`Run`} value={run} options={runs.map(one => [one.run, runText(one)])} onPick={setChosen} />}
         {shown && !running && port.insertCell && <Button optional onClick={() => port.insertCell?.(plotlyCell(shown))}>{t`Open as plotly`}</Button>}
         {running && <Button busy={orders.busy === 'stop'} onClick={stop}>{orders.busy === 'stop' ? t`Stopping…` : t`Stop`}</Button>}
@@ -64,15 +64,21 @@ function Progress({ report }: { report: LatencyReport }) {
   );
 }
 
-const LOOPS = { rate: msg`At a rate`, users: msg`By users` };
+type Loop = 'rate' | 'users' | 'ramp';
+const LOOPS: [Loop, string, string][] = [
+  ['rate', msg`At a rate`, msg`Requests leave when they are due, however slow the answers are.`],
+  ['users', msg`By users`, msg`Each user sends the next request when the last is answered: a slow service gets fewer.`],
+  ['ramp', msg`In steps`, msg`One rate after the other, until fewer than half are answered: how much the service bears.`],
+];
 const BODIES: [string, string][] = [['sample', msg`The service’s sample`], ['json', msg`JSON of your own`]];
 
 /** What a run sends. An empty rate lets the run choose one. */
 function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: boolean; onRun: (load: LatencyLoad) => void; onKeep: (() => void) | undefined }) {
-  const [loop, setLoop] = useState<'rate' | 'users'>('rate');
+  const [loop, setLoop] = useState<Loop>('rate');
   const [rate, setRate] = useState('');
   const [users, setUsers] = useState('8');
-  const [seconds, setSeconds] = useState('10');
+  const [ramp, setRamp] = useState({ from: '50', to: '800', steps: '5' });
+  const [seconds, setSeconds] = useState('');
   const [payload, setPayload] = useState('sample');
   const [json, setJson] = useState('');
   const [tried, setTried] = useState(false);
@@ -88,8 +94,13 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
     ].join(' ');
   };
   if (loop === 'rate') limit('rate', rate, 0.1, 20_000, false, true);
-  else limit('users', users, 1, 10_000, true);
-  limit('seconds', seconds, 0.1, 86_400, false);
+  else if (loop === 'users') limit('users', users, 1, 10_000, true);
+  else {
+    limit('from', ramp.from, 0.1, 20_000, false);
+    limit('to', ramp.to, 0.1, 20_000, false);
+    limit('steps', ramp.steps, 2, 50, true);
+  }
+  limit('seconds', seconds, 0.1, 86_400, false, true);
   if (payload === 'json') {
     try {
       JSON.parse(json);
@@ -97,11 +108,16 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
       problems['json'] = t`This is no JSON.`;
     }
   }
+  const load = (): LatencyLoad => {
+    if (loop === 'users') return { users: Number(users) };
+    if (loop === 'ramp') return { ramp: [ramp.from, ramp.to, ramp.steps].map(Number).join(':') };
+    return rate.trim() ? { rate: Number(rate) } : {};
+  };
   const run = () => {
     setTried(true);
     const [wrong] = Object.keys(problems);
     if (wrong) document.getElementById(`${id}-${wrong}`)?.focus();
-    else onRun({ ...(loop === 'users' ? { users: Number(users) } : rate.trim() ? { rate: Number(rate) } : {}), duration: Number(seconds), ...(payload === 'json' ? { body: { json } } : {}) });
+    else onRun({ ...load(), ...(seconds.trim() ? { duration: Number(seconds) } : {}), ...(payload === 'json' ? { body: { json } } : {}) });
   };
   const number = (name: string, label: string, value: string, onText: (text: string) => void, unit: string, placeholder = '') => (
     <div class="mld-Field">
@@ -116,11 +132,17 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
   return (
     <div class="mld-Stack mld-Load" role="group" aria-label={t`Load on ${service.service}`} onKeyDown={event => event.key === 'Enter' && (event.target as Element).matches('input') && run()}>
       <div class="mld-Row">
-        <Segments label={t`Load`} value={loop} options={[['rate', translated(LOOPS.rate)], ['users', translated(LOOPS.users)]]} onPick={setLoop} />
-        <span class="mld-Muted mld-Cut">{loop === 'rate' ? t`Requests leave when they are due, however slow the answers are.` : t`Each user sends the next request when the last is answered: a slow service gets fewer.`}</span>
+        <Segments label={t`Load`} value={loop} options={LOOPS.map(([id, text]): [Loop, string] => [id, translated(text)])} onPick={setLoop} />
+        <span class="mld-Muted mld-Cut">{translated(LOOPS.find(([id]) => id === loop)![2])}</span>
       </div>
-      {loop === 'rate' ? number('rate', t`Rate`, rate, setRate, t`requests a second; empty for one that is chosen`, t`chosen`) : number('users', t`Users`, users, setUsers, t`who wait for their answers`)}
-      {number('seconds', t`Duration`, seconds, setSeconds, t`seconds`)}
+      {loop === 'rate' && number('rate', t`Rate`, rate, setRate, t`requests a second; empty for one that is chosen`, t`chosen`)}
+      {loop === 'users' && number('users', t`Users`, users, setUsers, t`who wait for their answers`)}
+      {loop === 'ramp' && number('from', t`From`, ramp.from, from => setRamp({ ...ramp, from }), t`requests a second`)}
+      {loop === 'ramp' && number('to', t`To`, ramp.to, to => setRamp({ ...ramp, to }), t`requests a second`)}
+      {loop === 'ramp' && number('steps', t`Steps`, ramp.steps, steps => setRamp({ ...ramp, steps }), t`each faster by the same factor`)}
+      {loop === 'rate'
+        ? number('seconds', t`Duration`, seconds, setSeconds, t`seconds; empty for what p99 needs, two minutes at most`, t`chosen`)
+        : number('seconds', t`Duration`, seconds, setSeconds, loop === 'ramp' ? t`seconds for each step` : t`seconds`, '10')}
       <div class="mld-Field">
         <label class="mld-Label" for={`${id}-payload`}>{t`Payload`}</label>
         <div class="mld-Inline"><Pick control id={`${id}-payload`} value={payload} options={BODIES.map(([id, text]) => [id, translated(text)])} onPick={setPayload} /></div>
@@ -145,6 +167,6 @@ function runText(row: LatencyRow): string {
 }
 
 /** Python that draws the run with plotly, for a new cell. */
-function plotlyCell({ run }: LatencyReport): string {
-  return `from mldeploy_jupyter import LatencyResult, Workspace\n\nLatencyResult.load(Workspace.get(path="."), "${run}").figure("spectrum")`;
+function plotlyCell({ run, ramp }: LatencyReport): string {
+  return `from mldeploy_jupyter import LatencyResult, Workspace\n\nLatencyResult.load(Workspace.get(path="."), "${run}").figure("${ramp ? 'ramp' : 'spectrum'}")`;
 }

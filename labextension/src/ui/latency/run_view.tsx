@@ -1,7 +1,8 @@
 import type { LatencyReport, LatencySeries } from '../../protocol';
 import { Heatmap } from './heatmap';
+import { Ramp } from './ramp';
 import { latencyText } from './scale';
-import { Awaited, Message, Scroll, count, duration, listed, milliseconds, moment, msg, plural, t, tellCutText, translated, useState, useTopic } from './shared';
+import { Awaited, Message, Scroll, count, duration, listed, moment, msg, plural, t, tellCutText, translated, useState, useTopic } from './shared';
 import { Spectrum, Swatch } from './spectrum';
 
 /** How a run ended, where that is not as it was planned. */
@@ -41,7 +42,7 @@ export function ReportView({ report }: { report: LatencyReport }) {
       {report.invalid && <Message level="error" text={t`These numbers say nothing about the service: ${report.invalid}.`} />}
       {ending && <Message level="warning" text={translated(ending)} />}
       <div class="mld-Measure">
-        <Spectrum series={series} />
+        {report.ramp ? <Ramp ramp={report.ramp} /> : <Spectrum series={series} />}
         <dl class="mld-Pairs">
           {report.verdict.length > 0 && <><dt>{t`Reading`}</dt><dd>{report.verdict.map(text => <p key={text}>{sentence(text)}</p>)}</dd></>}
           <dt>{t`Load`}</dt><dd>{report.load.replace(/(\d) s\b/g, '$1\xa0s')}</dd>
@@ -52,7 +53,7 @@ export function ReportView({ report }: { report: LatencyReport }) {
           {report.against && <><dt>{t`Compared with`}</dt><dd>{moment(report.against)}</dd></>}
         </dl>
       </div>
-      <Table series={series} />
+      {report.ramp ? <Table series={report.ramp.steps} title={t`Step`} /> : <Table series={series} title={t`Service`} keyed />}
       <div class="mld-Grid2">
         {typical.map(one => <Parts key={one.name} one={one} several={series.length > 1} />)}
         {report.cells.map(cells => <div key={cells.name}><h4 class="mld-H mld-Cut">{t`Latency over time`}{report.cells.length > 1 && `, ${cells.name}`}</h4><Heatmap cells={cells} /></div>)}
@@ -62,7 +63,7 @@ export function ReportView({ report }: { report: LatencyReport }) {
   );
 }
 
-function Table({ series }: { series: LatencySeries[] }) {
+function Table({ series, title, keyed = false }: { series: LatencySeries[]; title: string; keyed?: boolean }) {
   const columns = COLUMNS.filter(([name]) => series.some(one => one.percentiles.some(each => each.name === name)));
   const cold = series.some(one => one.coldStart !== null);
   if (!series.length) return null;
@@ -71,7 +72,7 @@ function Table({ series }: { series: LatencySeries[] }) {
       <table class="mld-Table mld-mod-flush">
         <thead>
           <tr>
-            <th scope="col">{t`Service`}</th><th scope="col" class="mld-Num mld-mod-optional">{t`Requests`}</th><th scope="col" class="mld-Num">{t`Errors`}</th>
+            <th scope="col">{title}</th><th scope="col" class="mld-Num mld-mod-optional">{t`Requests`}</th><th scope="col" class="mld-Num">{t`Errors`}</th>
             {columns.map(([name, title]) => <th scope="col" class="mld-Num" key={name}>{translated(title)}</th>)}
             <th scope="col" class="mld-Num mld-mod-optional">{t`Slowest`}</th>{cold && <th scope="col" class="mld-Num mld-mod-optional">{t`Cold start`}</th>}
           </tr>
@@ -79,7 +80,7 @@ function Table({ series }: { series: LatencySeries[] }) {
         <tbody>
           {series.map((one, at) => (
             <tr key={one.name}>
-              <th scope="row"><span class="mld-Key"><Swatch at={at} />{one.name}</span></th>
+              <th scope="row"><span class="mld-Key">{keyed && <Swatch at={at} />}{one.name}</span></th>
               <td class="mld-Num mld-mod-optional">{count(one.requests)}</td>
               <td class="mld-Num">{listed(count(one.errors), one.unsent > 0 && t`${count(one.unsent)} not sent`)}</td>
               {columns.map(([name]) => {
@@ -105,7 +106,7 @@ function Parts({ one, several }: { one: LatencySeries; several: boolean }) {
     <div>
       <h4 class="mld-H mld-Cut">{t`Where the time goes`}{several && `, ${one.name}`}</h4>
       <div class="mld-SplitBar" aria-hidden="true">{one.parts.map((part, at) => <i key={part.name} class={colour(at)} style={{ '--w': String(total ? Math.max(part.ms / total, 0.002) : 1) }} />)}</div>
-      <div class="mld-Legend">{one.parts.map((part, at) => <><i class={colour(at)} /><span>{translated(part.title)}</span><b><bdi>{milliseconds(part.ms)}</bdi></b></>)}</div>
+      <div class="mld-Legend">{one.parts.map((part, at) => <><i class={colour(at)} /><span>{translated(part.title)}</span><b><bdi>{latencyText(part.ms)}</bdi></b></>)}</div>
     </div>
   );
 }

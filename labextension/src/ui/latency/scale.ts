@@ -32,6 +32,13 @@ export function ticks({ low, high }: Scale): number[] {
     .filter(value => value >= low && value <= high);
 }
 
+/** Round values from 0 to `high`, six at most. */
+export function linearTicks(high: number): number[] {
+  const power = 10 ** Math.floor(Math.log10(high / 6));
+  const step = [1, 2, 5, 10].map(factor => factor * power).find(size => high / size < 6) ?? 10 * power;
+  return Array.from({ length: Math.floor(high / step) + 1 }, (_, at) => +(at * step).toPrecision(6));
+}
+
 /** `0.5 ms`, `20 ms`, `1 s`: a round value. */
 export function tickText(ms: number): string {
   return ms >= 1000 ? `${+(ms / 1000).toPrecision(3)} s` : `${+ms.toPrecision(3)} ms`;

@@ -72,7 +72,7 @@ function cut({ points, requests }: LatencySeries): number {
 }
 
 /** Places that are at least a line apart, in the order of the given ones. */
-function spread(places: number[]): number[] {
+export function spread(places: number[]): number[] {
   const found = [...places];
   let before = -Infinity;
   for (const at of places.map((_, index) => index).sort((a, b) => places[a]! - places[b]!)) before = found[at] = Math.max(places[at]!, before + 13);

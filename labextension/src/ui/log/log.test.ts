@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import { line, stages } from '../../testing/samples';
 import { LogBuffer } from './log_buffer';
-import { HEADING, Layout, ROW, findMatches, findRow, isLine, listRows } from './log_rows';
+import { HEADING, Layout, ROW, findMatches, findRow, isLine, isStep, listRows } from './log_rows';
 import { overwrite, parse, plain } from './log_text';
 
 describe('the text of a line', () => {
@@ -73,7 +73,7 @@ describe('rows', () => {
   const buffer = new LogBuffer();
   buffer.append([line(1, 'one', { stage: 'check' }), line(2, 'two', { stage: 'probe' }), line(3, 'late', { stage: 'check' }), line(4, '\x1b[31mthr\x1b[0mee', { stage: 'probe', level: 'error', requestId: 'AbC' })]);
   const all = { stages: stages(5, 'failed', 'not-reached'), stage: '', revision: '', level: '', folds: {} };
-  const text = (rows: ReturnType<typeof listRows>) => rows.map(row => (isLine(row) ? row.text : `${row.folded ? '>' : 'v'}${row.stage.id}`));
+  const text = (rows: ReturnType<typeof listRows>) => rows.map(row => (isLine(row) ? row.text : isStep(row) ? `- ${row.step.title}` : `${row.folded ? '>' : 'v'}${row.stage.id}`));
 
   it('stand below their stage, folded where nothing is to be seen', () => {
     expect(text(listRows(buffer, all))).toEqual(['>check', 'vprobe', 'two', '\x1b[31mthr\x1b[0mee']);
@@ -81,6 +81,19 @@ describe('rows', () => {
     expect(text(listRows(buffer, { ...all, stage: 'check' }))).toEqual(['vcheck', 'one', 'late']);
     expect(text(listRows(buffer, { ...all, level: 'warning' }))).toEqual(['vprobe', '\x1b[31mthr\x1b[0mee']);
     expect(listRows(buffer, { ...all, stages: undefined })).toHaveLength(4);
+  });
+
+  it('of a build stand below the headings of its steps, which are there also without lines', () => {
+    const built = new LogBuffer();
+    const step = '2/3 Install';
+    built.append([line(1, 'pulled', { stage: 'image' }), line(2, 'Resolved', { stage: 'image', step }), line(3, 'layer code', { stage: 'image' })]);
+    const steps = ['1/3 Python', step, '3/3 Code'].map((title, at) => ({ title, state: at < 2 ? ('done' as const) : ('running' as const), seconds: at, fraction: null }));
+    const image = { ...stages(2, 'running')[2]!, id: 'image', title: 'Build image', steps };
+    const rows = listRows(built, { ...all, stages: [image] });
+    expect(text(rows)).toEqual(['vimage', 'pulled', '- 1/3 Python', '- 2/3 Install', 'Resolved', '- 3/3 Code', 'layer code']);
+    expect(new Layout(rows).total).toBe(HEADING + 6 * ROW);
+    expect(findRow(rows, rows[3]!)).toBe(3);
+    expect(text(listRows(built, { ...all, stages: [image], folds: { image: true } }))).toEqual(['>image']);
   });
 
   it('are found by the text that is shown, without letter case, or by their request', () => {

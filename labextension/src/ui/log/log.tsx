@@ -1,9 +1,9 @@
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Failure, LogLine, Stage } from '../../protocol';
-import { clock, count, offset } from '../format';
+import { clock, count, duration, offset } from '../format';
 import { icon } from '../icons';
 import type { LogBuffer } from './log_buffer';
-import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, findRow, headingOf, isLine, listRows, searchPattern } from './log_rows';
+import { HEADING, type HeadingRow, Layout, ROW, type Row, findMatches, type StepRow, findRow, headingOf, isLine, isStep, listRows, searchPattern } from './log_rows';
 import { parse, plain } from './log_text';
 import { CopyButton, FailureMessage, IconButton, Pick, consume, withValue } from '../parts';
 import { asFailure } from '../port_context';
@@ -97,7 +97,7 @@ export function LogView(props: LogViewProps) {
     setFolds(before => ({ ...before, [props.goTo!.stage]: false }));
     stay();
     requestAnimationFrame(() => {
-      const at = now.current.rows.findIndex(row => !isLine(row) && row.stage.id === props.goTo!.stage);
+      const at = now.current.rows.findIndex(row => !isLine(row) && !isStep(row) && row.stage.id === props.goTo!.stage);
       if (at >= 0) scrollTo(now.current.layout.top(at));
     });
   }, [props.goTo?.at]);
@@ -122,14 +122,14 @@ export function LogView(props: LogViewProps) {
     consume(event);
   };
 
-  const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : `${translated(row.stage.title)}:`)).join('\n');
+  const text = () => rows.map(row => (isLine(row) ? plain(row.text) + (row.cut ? moreWord(row.cut) : '') : isStep(row) ? `  ${row.step.title}` : `${translated(row.stage.title)}:`)).join('\n');
   const fresh = follow ? 0 : Math.max(0, buffer.received - seen);
   const top = layout.at(view.top);
   const first = Math.max(0, Math.min(top, rows.length) - OVERSCAN);
   const last = Math.min(rows.length, layout.at(view.top + view.height) + OVERSCAN);
   // The heading of the row at the top stays in view, in the place of its own row.
-  const heading = stages && top < rows.length && (isLine(rows[top]!) || layout.top(top) < view.top) ? headingOf(rows, top) : null;
-  const next = [top + 1, top + 2].find(at => at < rows.length && !isLine(rows[at]!));
+  const heading = stages && top < rows.length && (isLine(rows[top]!) || isStep(rows[top]!) || layout.top(top) < view.top) ? headingOf(rows, top) : null;
+  const next = [top + 1, top + 2].find(at => at < rows.length && !isLine(rows[at]!) && !isStep(rows[at]!));
   const pushed = next === undefined ? 0 : Math.min(0, layout.top(next) - view.top - HEADING); // by the next heading
   const inView = current >= 0 && layout.top(current) >= view.top && layout.top(current + 1) <= view.top + view.height;
 
@@ -190,6 +190,7 @@ export function LogView(props: LogViewProps) {
           <div style={{ insetBlockStart: `${layout.top(first)}px` }} ref={measure}>
             {rows.slice(first, last).map((row, at) => {
               if (isLine(row)) return <Line key={row.n} line={row} clockTime={!stages} search={search} current={first + at === current} />;
+              if (isStep(row)) return <StepHeading key={`p${row.stage.id}${row.at}`} row={row} />;
               return <Heading key={`s${row.stage.id}`} row={row} onFold={() => fold(row)} />;
             })}
           </div>
@@ -219,6 +220,19 @@ function Heading({ row, onFold, copy }: { row: HeadingRow; onFold: () => void; c
       {translated(row.stage.title)}
       <span class="mld-Muted">&nbsp;{plural(row.lines, 'line')}</span>
     </button>
+  );
+}
+
+/** A step of the stage above it, with its own progress while it runs. */
+function StepHeading({ row: { step } }: { row: StepRow }) {
+  const look = STAGE_LOOKS[step.state];
+  const percent = step.state === 'running' && step.fraction !== null ? Math.round(100 * Math.min(1, Math.max(0, step.fraction))) : null;
+  return (
+    <div class="mld-Log-step" data-state={look.state}>
+      {icon(look.icon, { spin: look.spin })}
+      <span class="mld-Cut" title={step.title}>{step.title}<span class="mld-VisuallyHidden">, {translated(look.word).toLowerCase()}</span></span>
+      <span class="mld-Muted">{percent !== null ? `${percent} %` : duration(step.seconds)}</span>
+    </div>
   );
 }
 

@@ -1,5 +1,5 @@
 /** Which rows a log shows, which of them match a search, and where each one is. */
-import type { LogLine, Stage } from '../../protocol';
+import type { LogLine, Stage, Step } from '../../protocol';
 import type { LogBuffer } from './log_buffer';
 import { ESCAPED, plain } from './log_text';
 
@@ -7,10 +7,13 @@ export const ROW = 20; // pixels: one line that is not wrapped
 export const HEADING = 24; // pixels
 
 export interface HeadingRow { stage: Stage; lines: number; folded: boolean }
+export interface StepRow { stage: Stage; step: Step; at: number }
 /** A line is a row itself: a log has 100,000 of them. */
-export type Row = HeadingRow | LogLine;
+export type Row = HeadingRow | StepRow | LogLine;
 
 export const isLine = (row: Row): row is LogLine => 'n' in row;
+export const isStep = (row: Row): row is StepRow => 'step' in row && !isLine(row);
+const isHeading = (row: Row): row is HeadingRow => 'folded' in row;
 
 export interface Filter { stages?: Stage[]; stage: string; revision: string; level: string; folds: Record<string, boolean> }
 
@@ -41,8 +44,25 @@ export function listRows(buffer: LogBuffer, { stages, stage: only, revision, lev
     if ((only && only !== one.id) || (!lines.length && one.state !== 'running' && one.state !== 'failed')) continue;
     const folded = !level && (folds[one.id] ?? (only !== one.id && one.state === 'done' && one.warnings === 0));
     rows.push({ stage: one, lines: lines.length, folded });
-    if (!folded) add(lines);
+    if (!folded) add(one.steps?.length ? withSteps(one, lines as LogLine[]) : lines);
   }
+  return rows;
+}
+
+/** The lines of a stage below the headings of its steps. A step that printed nothing has its heading all the same. */
+function withSteps(stage: Stage, lines: LogLine[]): Row[] {
+  const rows: Row[] = [];
+  const steps = stage.steps ?? [];
+  let next = 0; // the first step without a heading
+  const head = (until: number) => {
+    for (; next < until; next++) rows.push({ stage, step: steps[next]!, at: next });
+  };
+  for (const line of lines) {
+    const at = line.step ? steps.findIndex(step => step.title === line.step) : -1;
+    head(at >= 0 ? at + 1 : line.step || !next ? next : steps.length);
+    rows.push(line);
+  }
+  head(steps.length);
   return rows;
 }
 
@@ -70,7 +90,7 @@ export function findMatches(rows: Row[], search: string): number[] {
 export function headingOf(rows: Row[], at: number): HeadingRow | null {
   for (let index = Math.min(at, rows.length - 1); index >= 0; index--) {
     const row = rows[index]!;
-    if (!isLine(row)) return row;
+    if (isHeading(row)) return row;
   }
   return null;
 }
@@ -81,8 +101,12 @@ export function findRow(rows: Row[], row: Row): number {
     const at = rows.indexOf(row);
     if (at >= 0) return at;
   }
+  if (isStep(row)) {
+    const at = rows.findIndex(one => isStep(one) && one.stage.id === row.stage.id && one.at === row.at);
+    if (at >= 0) return at;
+  }
   const id = isLine(row) ? row.stage : row.stage.id;
-  return rows.findIndex(one => !isLine(one) && one.stage.id === id);
+  return rows.findIndex(one => isHeading(one) && one.stage.id === id);
 }
 
 /** Where rows are. `heightOf` says how high a wrapped line is; without it all lines are equally high. */
@@ -95,7 +119,7 @@ export class Layout {
     this.#tops = new Float64Array(rows.length + 1);
     for (let at = 0; at < rows.length; at++) {
       const row = rows[at]!;
-      this.#tops[at + 1] = this.#tops[at]! + (isLine(row) ? (heightOf?.(row) ?? ROW) : HEADING);
+      this.#tops[at + 1] = this.#tops[at]! + (isLine(row) ? (heightOf?.(row) ?? ROW) : isStep(row) ? ROW : HEADING);
     }
   }
 

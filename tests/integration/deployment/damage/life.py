@@ -22,7 +22,7 @@ from tests.integration.deployment.conftest import BROKEN, SCRIPT, SLOW
 from tests.integration.environments.conftest import wheel
 from tests.polling import wait_until
 
-SERVER_PACKAGES = ("httptools", "orjson", "uvloop")
+SERVER_PACKAGES = ("httptools", "markupsafe", "orjson", "uvloop", "werkzeug")
 
 LARGE = 1100 * 1024  # bytes of a model; from 1 MiB on, it is noted that its digest was compared
 

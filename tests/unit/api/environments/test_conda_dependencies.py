@@ -76,3 +76,12 @@ def test_merge_requirements_keeps_one_line_a_package() -> None:
         CondaDependencies.merge_requirements(["a b"])
     with pytest.raises(ConfigError, match=r"pass requirements=\['numpy'\]"):
         CondaDependencies.merge_requirements("numpy")
+
+
+def test_tensorflow_is_one_package_for_both_core_types() -> None:
+    made = CondaDependencies()
+    made.add_tensorflow_pip_package(core_type="gpu", version="2.15.0")
+    made.add_tensorflow_conda_package()
+    assert (made.pip_packages, made.conda_packages) == (["tensorflow==2.15.0"], ["tensorflow"])
+    with pytest.raises(ConfigError, match="CNTK cannot be installed"):
+        made.add_cntk_package()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.api.environments import Environment
+from mldeploy_jupyter.api.environments import Environment, registry
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import EnvironmentBuildError, StorageError, UserErrorException
 
@@ -64,3 +64,11 @@ def test_a_damaged_file_of_labels_is_named(workspace: Workspace) -> None:
     Environment("e").register(workspace)
     with pytest.raises(StorageError, match=r"environment_labels\.json"):
         Environment.get(workspace, "e", label="prod")
+
+
+@pytest.mark.parametrize("name", ["AzureML-sklearn-1.0-ubuntu20.04-py38-cpu", "azureml-Minimal"])
+def test_a_curated_environment_says_what_it_is_and_what_to_write(name: str) -> None:
+    with pytest.raises(EnvironmentBuildError) as caught:
+        registry.find(None, name)
+    assert caught.value.why.startswith("it is one of Azure's curated environments")
+    assert "Environment.from_conda_specification" in caught.value.hint and caught.value.code == "EnvironmentNotFound"

@@ -89,6 +89,8 @@ def test_refused_arguments_register_nothing(
         "models uri": lambda: Model.register(ws, "models:/m", "m"),
         "models uri version": lambda: Model.register(ws, "models:/m/newest", "m"),
         "models uri missing": lambda: Model.register(ws, "models:/m/9", "m"),
+        "models uri alias": lambda: Model.register(ws, "models:/m@best", "m"),
+        "models uri id": lambda: Model.register(ws, f"models:/m-{'0' * 32}", "m"),
         "description": lambda: Model.register(ws, "m.pkl", "m", description={"a": 1}),  # type: ignore[arg-type]
         "datasets number": lambda: Model.register(ws, "m.pkl", "m", datasets=5),  # type: ignore[arg-type]
     }

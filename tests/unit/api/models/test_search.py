@@ -11,6 +11,7 @@ from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import (
     ModelNotFoundException,
 )
+from mldeploy_jupyter.core.records import ModelRecord
 
 from .conftest import CollectErrors
 
@@ -29,6 +30,25 @@ def test_models_are_found_by_every_criterion(ws: Workspace) -> None:
     assert [model.id for model in Model.list(ws, latest=True)] == ["other:1", "m:3"]
     assert [model.id for model in Model.list(ws, model_framework="Onnx")] == ["other:1"]
     assert Model.list(ws, tags=["nope"]) == []
+
+
+def test_so_many_records_are_read_as_are_wanted(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ws.folder.open_store()
+    for number in range(30):
+        store.add_model(ModelRecord(f"m{number % 3}"))
+    read: list[object] = []
+    parse = ModelRecord.from_stored
+    monkeypatch.setattr(ModelRecord, "from_stored", lambda data: read.append(data) or parse(data))
+    for look, count in (
+        (lambda: Model.list(ws, latest=True), 3),
+        (lambda: Model.list(ws, "m1"), 10),
+        (lambda: Model(ws, "m1"), 1),
+        (lambda: Model(ws, "m1:4"), 1),
+        (lambda: Model(ws, "m1", version=4, tags=[]), 1),
+    ):
+        read.clear()
+        look()
+        assert len(read) == count
 
 
 def test_errors_list_what_there_is(ws: Workspace, folder: Path, collect_errors: CollectErrors, snapshot) -> None:

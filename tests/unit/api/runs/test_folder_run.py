@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mldeploy_jupyter.api.runs import Run
-from mldeploy_jupyter.api.runs.folder_run import check_run_id
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.runs.folder_run import check_run_id
 
 
 @pytest.mark.parametrize("id", ["", "a/b", "..", ".hidden", "x" * 129, None])

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.api.runs import Run, mlflow_run
+from mldeploy_jupyter.api.runs import Run
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ModelPathNotFoundException, RunEnvironmentException
+from mldeploy_jupyter.core.runs import mlflow_run
 
 # Found, not imported: a process that has imported MLflow looks for runs in it.
 needs_mlflow = pytest.mark.skipif(find_spec("mlflow") is None, reason="pip install 'mldeploy-jupyter[mlflow]'")
@@ -31,6 +32,8 @@ def test_looking_for_a_run_creates_no_tracking_store(ws: Workspace, folder: Path
 MLFLOW = """
 import mlflow, sys
 from mldeploy_jupyter import Model, Run, Workspace
+from mldeploy_jupyter.core.runs import mlflow_run
+mlflow_run.PAGE = 1  # several pages of whatever is listed
 ws = Workspace.get()
 with mlflow.start_run() as active:
     mlflow.log_artifact("m.pkl", "outputs/deep")
@@ -64,6 +67,48 @@ model = again.register_model("m", "outputs")
 assert model.files == ["outputs/deep/m.pkl", "outputs/model.pkl"] and model.experiment_name == "Default"
 one = Model.register(ws, f"runs:/{run.id}/outputs/model.pkl", "m")
 assert one.files == ["model.pkl"] and one.run_id == run.id
+from mldeploy_jupyter.api.runs import Experiment
+here = Experiment(ws, "Default").start_logging()
+assert [run.id for run in Experiment(ws, "Default").get_runs()] == [here.id, again.id]
+child = again.child_run("below")
+assert (child.name, child.parent.id, again.parent, again.number) == ("below", again.id, None, 1)
+assert [run.id for run in again.get_children()] == [child.id] and list(ws.experiments) == ["Default"]
+assert again.get_portal_url().startswith("file:") and again.experiment.workspace == ws
+child.complete()
+import logging
+logging.getLogger("mlflow").setLevel(logging.ERROR)
+class Double(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input * 2
+with mlflow.start_run() as active:
+    logged = mlflow.pyfunc.log_model(
+        name="double", python_model=Double(), pip_requirements=[], registered_model_name="doubles"
+    )
+client = mlflow.MlflowClient()
+client.set_registered_model_alias("doubles", "champion", 1)
+client.transition_model_version_stage("doubles", 1, "Production")
+assert "double/MLmodel" in Run(ws, active.info.run_id).get_file_names()
+for uri, folder in {
+    f"runs:/{active.info.run_id}/double": "double", f"models:/{logged.model_id}": "double",
+    "models:/doubles@champion": "doubles", "models:/doubles/1": "doubles", "models:/doubles/latest": "doubles",
+    "models:/doubles/Production": "doubles",
+}.items():
+    model = Model.register(ws, uri, "copied")
+    assert f"{folder}/MLmodel" in model.files, (uri, model.files)
+    assert (model.run_id, model.experiment_name) == (active.info.run_id, "Default"), uri
+Model.register(ws, "m.pkl", "doubles")  # from now on the name is one of the workspace
+assert Model.register(ws, "models:/doubles/1", "copied").parent_id == "doubles:1"
+for uri, listed in {
+    "models:/doubles/9": "search_model_versions", "models:/doubles/Staging": "search_model_versions",
+    "models:/nope@champion": "search_registered_models", "models:/m-" + "0" * 32: "search_registered_models",
+}.items():
+    try:
+        Model.register(ws, uri, "copied")
+    except Exception as error:
+        assert type(error).__name__ == "ModelNotFoundException" and "workspace" in error.why, error
+        assert listed in error.hint, error
+    else:
+        raise AssertionError(uri)
 try:
     again.register_model("m", "nope")
 except Exception as error:

@@ -13,6 +13,7 @@ from mldeploy_jupyter.api.webservices.deploy_arguments import make_request, reso
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.configs import DeployConfig
 from mldeploy_jupyter.core.errors import ConfigError, UserErrorException
+from mldeploy_jupyter.deployment.source.mlflow_models import SCRIPT
 
 
 @pytest.fixture
@@ -78,3 +79,16 @@ def test_a_request_is_plain_data_and_creates_no_workspace(folder: Path) -> None:
         make_request(Workspace(), "churn", [], "score.py", DeployConfig())  # type: ignore[arg-type]
     with pytest.raises(ConfigError):
         make_request(Workspace(), "churn", [], None, DeployConfig("Local", {"port": -1}))
+
+
+def test_a_model_of_mlflow_needs_no_entry_script(registered: Workspace, folder: Path) -> None:
+    (folder / "lin").mkdir()
+    (folder / "lin" / "MLmodel").write_text("flavors: {}")
+    Model.register(registered, "lin", "lin")
+    for models in (["lin:1"], ["lin"], ["churn:1", "lin:1"]):  # registered, as a folder, beside another model
+        request = make_request(registered, "svc", models, None, DeployConfig())
+        assert request.inference_config["entry_path"] == str(SCRIPT) and request.script_digest
+    for models in (["churn:1"], [], ["lin:1", str(folder / "lin")]):  # none, or more than one
+        with pytest.raises(UserErrorException) as caught:
+            make_request(registered, "svc", models, None, DeployConfig())
+        assert caught.value.what == "an inference_config is needed"

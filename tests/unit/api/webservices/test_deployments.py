@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from mldeploy_jupyter.api.webservices import AciWebservice, Webservice, deployme
 from mldeploy_jupyter.api.webservices.deployments import ServiceUpdate, begin_rollback, begin_update, update
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core.errors import ConfigError, UserErrorException, WebserviceException
-from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
+from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord, ServiceRecord
 
 
 @pytest.fixture(autouse=True)
@@ -92,3 +93,29 @@ def test_an_update_that_might_outlive_this_process_gets_its_own(
     else:
         monkeypatch.delattr(sys, "ps1", raising=False)
     assert deployments.needs_process(detached, wait) is expected
+
+
+ENVIRONMENT = {"environment": {"pip": ["numpy"]}, "entry_path": "/old/score.py"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"inference_config": {**ENVIRONMENT, "entry_path": "/new/score.py"}}, False),
+        ({"reload": True, "inference_config": {"entry_path": "/old/score.py"}}, False),
+        ({"deploy_config": {"workers": 2}}, False),
+        ({"models": ["churn:2"]}, True),
+        ({"inference_config": {**ENVIRONMENT, "environment": {"pip": ["numpy", "scipy"]}}}, True),
+        ({"inference_config": {**ENVIRONMENT, "environment": None}}, True),
+        ({"inference_config": {**ENVIRONMENT, "base_image": "debian:12"}}, True),
+        ({"inference_config": {**ENVIRONMENT, "extra_docker_file_steps": "/steps"}}, True),
+        ({"target": "aks"}, True),
+    ],
+)
+def test_only_an_update_of_a_container_s_code_runs_in_a_thread(changes: dict[str, Any], expected: bool) -> None:
+    live = RevisionRecord("churn", models=["churn:1"], inference_config=ENVIRONMENT)
+    request = DeploymentRequest("churn", "docker", models=["churn:1"], inference_config=ENVIRONMENT)
+    request = replace(request, **changes)
+    assert deployments._needs_runner(request, False, live) is expected
+    assert deployments._needs_runner(request, True, live)
+    assert deployments._needs_runner(request, False) == (request.target != "local")

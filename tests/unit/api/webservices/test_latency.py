@@ -10,7 +10,11 @@ from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter import Webservice, Workspace, measure_latency
 from mldeploy_jupyter.api.webservices.details import count_requests
+from mldeploy_jupyter.api.webservices.latency import NoSample
 from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.serving.scoring.openapi import describe_service
+from mldeploy_jupyter.serving.settings import Settings
+from tests.fuzz.wire import script_of
 
 
 def test_wrong_arguments(folder: Path, snapshot: SnapshotAssertion) -> None:
@@ -62,3 +66,23 @@ def test_requests_are_counted_from_the_metrics() -> None:
     assert count_requests(text + 'mldeploy_requests_total{service="a",code="500"} 2\n') == 5
     assert count_requests("# TYPE mldeploy_requests_total counter\n") == 0
     assert count_requests("") is None
+
+
+@pytest.mark.parametrize(
+    ("hint", "example"),
+    [("list[float]", {"data": [1.5]}), ("dict", {"data": {"name": 1.5}}), ("int", {"data": 1})],
+)
+def test_a_service_without_a_sample_gets_an_example_that_fits_its_type(hint: str, example: Any) -> None:
+    script = script_of(f"""
+        def init(): pass
+        def run(data: {hint}): return 1
+    """)
+    document = describe_service(script, Settings(), "3.1")
+    error = NoSample("echo has no sample to send", document)
+    assert error.example == example and error.hint.startswith(f"pass payload={example}, or a file")
+    assert error.why == "its script declares no sample, as @input_schema would"
+
+
+def test_a_service_that_describes_no_input_gets_any_example() -> None:
+    for document in (None, {"paths": {}}):
+        assert NoSample("echo has no sample to send", document).example == [[1.0, 2.0]]

@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from mldeploy_jupyter import Webservice, Workspace
+from mldeploy_jupyter import Webservice, Workspace, commands
 from mldeploy_jupyter.api.webservices.overview import read_overviews
 from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-from mldeploy_jupyter.deployment import query_statuses, status
+from mldeploy_jupyter.deployment import query_statuses
+from mldeploy_jupyter.deployment.services import status
+from mldeploy_jupyter.serving.system import procfs
 from mldeploy_jupyter.targets import ServiceStatus
 from mldeploy_jupyter.targets.process import ProcessTarget
+from tests.unit.commands.support import make_context
 
 
 @pytest.fixture
@@ -46,9 +49,9 @@ def count_queries(folder: WorkspaceFolder) -> Iterator[list[str]]:
     sa.event.remove(engine, "before_cursor_execute", note)
 
 
-def test_a_list_takes_as_many_queries_for_fifty_services_as_for_five(ws: Workspace) -> None:
+def test_a_list_takes_as_many_queries_for_thirty_services_as_for_three(ws: Workspace) -> None:
     counts = []
-    for count in (5, 50):
+    for count in (3, 30):
         add_services(ws.folder, count)
         with count_queries(ws.folder) as queries:
             found = read_overviews(Webservice.list(ws))
@@ -56,6 +59,41 @@ def test_a_list_takes_as_many_queries_for_fifty_services_as_for_five(ws: Workspa
         assert found[0].data == Webservice(ws, found[0].service.name).serialize()
         counts.append(len(queries))
     assert counts[0] == counts[1] < 15
+
+
+@pytest.mark.parametrize("line", [["service", "list"], ["service", "list", "--json"], ["service", "show", "ser"]])
+def test_a_command_and_completion_take_as_many_queries_for_any_number(
+    ws: Workspace, line: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ws.folder.root.parent)
+    counts = []
+    for count in (3, 30):
+        add_services(ws.folder, count)
+        with count_queries(ws.folder) as queries:
+            if line[1] == "show":
+                assert len(commands.complete_line(line, make_context())) == count
+            else:
+                commands.run(line, context=make_context())
+        counts.append(len(queries))
+    assert 0 < counts[0] == counts[1] < 15
+
+
+def test_the_processes_of_the_machine_are_read_once_for_a_list(ws: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_services(ws.folder, 10)
+    listed: list[Path] = []
+    monkeypatch.setattr(procfs, "list_pids", lambda proc: listed.append(proc) or [])
+    assert len(read_overviews(Webservice.list(ws))) == 10
+    assert len(listed) == 1
+
+
+def test_those_that_serve_a_model_are_found_with_one_more_query(ws: Workspace) -> None:
+    add_services(ws.folder, 30)
+    counts = []
+    for filters in ({}, {"model_name": "m"}):
+        with count_queries(ws.folder) as queries:
+            assert len(Webservice.list(ws, **filters)) == 30
+        counts.append(len(queries))
+    assert counts[1] - counts[0] == 3  # a transaction: its begin, a look at the schema, the query
 
 
 def test_a_service_deleted_meanwhile_is_left_out(ws: Workspace) -> None:

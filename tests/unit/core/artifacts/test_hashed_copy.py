@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core.artifacts.hashed_copy import copy_file
-from mldeploy_jupyter.core.copying import CHUNK, copy_stream
+from mldeploy_jupyter.core.copying import CHUNK, HEAD, copy_stream
 from mldeploy_jupyter.core.errors import StorageError
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])
+@pytest.mark.parametrize("size", [0, 1, HEAD - 1, HEAD, HEAD + 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5])
 def test_the_copy_and_its_digest_are_right(size: int) -> None:
     content = os.urandom(size)
     copied, reported = bytearray(), []

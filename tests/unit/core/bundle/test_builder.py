@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.core import file_digests
 from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.errors import StorageError
 
@@ -177,3 +178,12 @@ def test_a_file_in_the_place_of_a_bundle_is_replaced(tmp_path: Path) -> None:
     builder.remove_tree(path)
     path.write_text("in the way")
     assert builder.build(content(tmp_path), tmp_path / "bundles").path == path and (path / "bundle.json").is_file()
+
+
+def test_what_is_as_it_was_is_not_read_to_build_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_digests, "SETTLED_NS", -(10**10))  # as if all had been there for long
+    inputs = content(tmp_path)
+    bundle = builder.build(inputs, tmp_path / "bundles")
+    builder.build(inputs, tmp_path / "bundles")
+    monkeypatch.setattr(hashlib, "file_digest", lambda *args: pytest.fail("a file was read"))
+    assert builder.build(inputs, tmp_path / "bundles") == bundle

@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.errors import ConfigError
 from .documents import LOCAL
 
 SYNTAX = {
-    "comma.json": '{"computeType": "local",\n "port": 1,}',
+    "comma.json": '{"computeType": "local",\n "port": 1,,}',
     "twice.json": '{"computeType": "local",\n "port": 1,\n "port": 2}',
     "nested.json": '{"computeType": "aks",\n "keys": {"primaryKey": "a",\n "primaryKey": "b"}}',
     "list.json": "[1]",
@@ -38,6 +38,20 @@ def test_a_syntax_error_has_its_line(name: str, folder: Path, snapshot: Snapshot
     with pytest.raises(ConfigError) as caught:
         read_deploy_config(name)
     assert str(caught.value) == snapshot
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"computeType": "local",\n "port": 8890,}',
+        '{\n\t"computeType": "local", # here\n\t"port": 8890\n}',
+        "{'computeType': 'local', port: 8890}",
+        "computeType: local\nport: 8890\n",
+    ],
+)
+def test_a_json_file_may_be_what_v1_read_as_yaml(text: str, folder: Path) -> None:
+    (folder / "d.json").write_text(text)
+    assert read_deploy_config("d.json").passed == {"port": 8890}
 
 
 @pytest.mark.parametrize(

@@ -39,18 +39,12 @@ BAD: dict[str, Any] = {
     "compute type spelled": {"computetype": "local"},
     "compute type unknown": {"computeType": "azk"},
     "compute type number": {"computeType": 3},
-    "probe key": {"computeType": "aks", "livenessProbeRequirements": {"periodSecond": 3}},
-    "insights": {"computeType": "aci", "enableAppInsights": True},
-    "gpu": {"computeType": "aks", "containerResourceRequirements": {"gpu": 1}},
-    "memory": {"computeType": "aci", "containerResourceRequirements": {"cpu": 1, "memoryInGb": 1}},
-    "gpu of another target": {"computeType": "aci", "containerResourceRequirements": {"gpu": 1}},
-    "group of another target": {"computeType": "local", "autoScaler": {"minReplicas": 1}},
-    "tags": {"computeType": "local", "tags": {"a": "b"}, "description": "d", "properties": {}},
-    "flat cpu": {"computeType": "aci", "cpu": 1},
     "group is number": {"computeType": "aks", "autoScaler": 3},
     "port string": {"computeType": "local", "port": "8890"},
-    "key of another target": {"computeType": "local", "numReplicas": 3},
-    "nothing like it": {"computeType": "local", "zzz": 3},
+    "nothing like it": {"computeType": "local", "zzz": 3, "workerCount": 1},
+    "key of another target beside ours": {"computeType": "local", "numReplicas": 3, "engine": "process"},
+    "like one of ours": {"computeType": "local", "workersCount": 3},
+    "other key beside one like ours": {"computeType": "local", "zzz": 3, "scoringTimeOutMs": 3},
     "boolean word": {"computeType": "aci", "authEnabled": "true"},
     "cross rule": {"computeType": "aks", "autoScaler": {"autoscaleEnabled": False}, "tokenAuthEnabled": False},
     "limit": {"computeType": "aks", "containerResourceRequirements": {"cpu": 2, "cpuLimit": 1}},
@@ -67,8 +61,47 @@ BAD: dict[str, Any] = {
 def test_every_problem_has_its_path(name: str, folder: Path, snapshot: SnapshotAssertion) -> None:
     write_file(folder, BAD[name])
     with pytest.raises(ConfigError) as caught:
-        read_deploy_config("deploymentconfig.json")
+        read_deploy_config("deploymentconfig.json", note=lambda text: None)
     assert str(caught.value) == snapshot
+
+
+# v1 ignored what it did not know. Nothing says of a file for the local target that it is ours, unless a key does.
+IGNORED: dict[str, Any] = {
+    "probe key": {"computeType": "aks", "livenessProbeRequirements": {"periodSecond": 3}},
+    "insights": {"computeType": "aci", "enableAppInsights": True},
+    "gpu": {"computeType": "aks", "containerResourceRequirements": {"gpu": 1}},
+    "memory": {"computeType": "aci", "containerResourceRequirements": {"cpu": 1, "memoryInGb": 1}},
+    "gpu of another target": {"computeType": "aci", "containerResourceRequirements": {"gpu": 1}},
+    "group of another target": {"computeType": "local", "autoScaler": {"minReplicas": 1}},
+    "tags": {"computeType": "local", "tags": {"a": "b"}, "description": "d", "properties": {}},
+    "flat cpu": {"computeType": "aci", "cpu": 1},
+    "key of another target": {"computeType": "local", "numReplicas": 3},
+    "resources of another target": {
+        "computeType": "local",
+        "containerResourceRequirements": {"cpu": 1, "memoryInGB": 1},
+    },
+    "https": {"computeType": "aks", "sslEnabled": True, "zzz": 3},
+    "our key": {"computeType": "aci", "workerCount": 3},
+    "nothing": {"computeType": "aci", "zzz": None},
+    "port": {"computeType": "local", "prot": 8890},
+}
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_an_unknown_key_of_a_file_of_v1_is_a_note(name: str, folder: Path, snapshot: SnapshotAssertion) -> None:
+    notes: list[str] = []
+    config = read_deploy_config(write_file(folder, IGNORED[name]).relative_to(folder), note=notes.append)
+    known = {"containerResourceRequirements": {"cpu": 1}, "computeType": config.compute_type}
+    if name == "memory":
+        assert config == read_deploy_config(write_file(folder, known))
+    else:
+        assert config.passed == {}
+    assert notes == snapshot
+
+
+def test_python_is_told_of_an_ignored_key_by_a_warning(folder: Path) -> None:
+    with pytest.warns(UserWarning, match="^sslEnabled in .* is ignored, as in v1; it is no setting of aks"):
+        read_deploy_config(write_file(folder, {"computeType": "aks", "sslEnabled": False}))
 
 
 def test_certificates_are_found_beside_the_file(folder: Path) -> None:

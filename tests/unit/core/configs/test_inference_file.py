@@ -9,6 +9,7 @@ import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
+from mldeploy_jupyter.api.environments import Environment
 from mldeploy_jupyter.core.configs import read_inference_config
 from mldeploy_jupyter.core.errors import ConfigError
 
@@ -72,6 +73,39 @@ def test_paths_are_found_beside_the_file(folder: Path) -> None:
     assert read_inference_config(path)["source_directory"] == str(folder / "deploy" / "src")
     alone = read_inference_config(write_file(folder / "deploy", {"entryScript": "score.py"}, "j.json"))
     assert alone["entry_script"] == str(folder / "deploy" / "score.py")
+
+
+def test_keys_that_v1_ignored_are_a_note(folder: Path) -> None:
+    data = {"entryScript": "s.py", "schemaFile": "schema.json", "swaggerUi": True, "notes": None}
+    notes: list[str] = []
+    assert read_inference_config(write_file(folder, data, "i.json"), note=notes.append) == {"entry_script": "s.py"}
+    path = folder / "i.json"
+    assert notes == [
+        f"note: schemaFile in {path} is ignored, as in v1; the script describes the input of run() with @input_schema",
+        f"note: swaggerUi in {path} is ignored, as in v1",
+    ]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_former_key_without_a_value_says_nothing(value: str | None, folder: Path) -> None:
+    data = {"entryScript": "s.py", "schemaFile": value, "dependencies": value}
+    assert read_inference_config(write_file(folder, data, "i.json")) == {"entry_script": "s.py"}
+
+
+def test_an_environment_that_v1_saved_is_read(folder: Path) -> None:
+    environment = {
+        "assetId": None,
+        "autoRebuild": False,
+        "databricks": {"eggLibraries": [], "jarLibraries": [], "mavenLibraries": [], "pypiLibraries": []},
+        "docker": {"arguments": [], "enabled": False, "gpuSupport": False, "sharedVolumes": True, "shmSize": None},
+        "inferencingStackVersion": None,
+        "name": "e",
+        "r": None,
+        "version": "3",
+    }
+    made = read_inference_config(write_file(folder, {"entryScript": "s.py", "environment": environment}, "i.json"))
+    assert made["environment"] == environment
+    assert Environment.from_dict(environment).name == "e"
 
 
 BAD: dict[str, Any] = {

@@ -118,6 +118,12 @@ RAISED = {
     "model of a module of the user's": (loading(b"\x80\x04\x8c\x0asrc.models\x8c\x01R\x93."), "init", {}),
     "model written by dill": (loading(b"\x80\x04\x8c\x0b__builtin__\x8c\x04list\x93."), "init", {}),
     "training part of v1": ("import azureml.train\n" + init("pass"), "import", {}),
+    "part of v1 whose reason the server gave": (
+        init("raise ModuleNotFoundError('there is no azureml.data: no data sets', name='azureml.data')"),
+        "init",
+        {},
+    ),
+    "old part of scikit-learn": ("from sklearn.externals import six\n" + init("pass"), "import", {}),
     "relative import": ("from .helper import f\n" + init("pass"), "import", {}),
     "misspelled submodule": ("import sklearn.ensamble\n" + init("pass"), "import", {}),
     "submodule of a folder that packages share": (
@@ -388,6 +394,113 @@ PROCESS = {
 }
 
 
+ENGINE: dict[str, dict[str, Any]] = {
+    "no engine": {"code": "engine-absent", "message": "no engine listens", "origin": "default", "tried": ["unix:///x"]},
+    "engine whose socket is stale": {
+        "code": "engine-absent",
+        "message": "Connection refused",
+        "origin": "default",
+        "endpoint": "unix:///var/run/docker.sock",
+    },
+    "engine of DOCKER_HOST": {
+        "code": "engine-absent",
+        "message": "Connection refused",
+        "origin": "DOCKER_HOST",
+        "endpoint": "tcp://127.0.0.1:2375",
+    },
+    "engine of a context": {
+        "code": "engine-absent",
+        "message": "Connection refused",
+        "origin": "context",
+        "context": "lab",
+        "endpoint": "unix:///srv/lab.sock",
+    },
+    "unknown context": {
+        "code": "engine-context",
+        "context": "lab",
+        "chosen_by": "DOCKER_CONTEXT",
+        "known": ["desktop-linux", "remote"],
+    },
+    "unknown context among none": {
+        "code": "engine-context",
+        "context": "lab",
+        "chosen_by": "/srv/ada/.docker/config.json",
+        "known": [],
+    },
+    "socket of a group": {
+        "code": "engine-permission",
+        "endpoint": "unix:///var/run/docker.sock",
+        "group": "docker",
+        "user": "ada",
+        "member": False,
+    },
+    "socket of a group that was joined": {
+        "code": "engine-permission",
+        "endpoint": "unix:///var/run/docker.sock",
+        "group": "docker",
+        "user": "ada",
+        "member": True,
+    },
+    "socket of root": {"code": "engine-permission", "endpoint": "unix:///run/podman/podman.sock", "user": "ada"},
+    "engine that hangs": {"code": "engine-silent", "endpoint": "unix:///var/run/docker.sock", "message": "timed out"},
+    "old engine": {"code": "engine-too-old", "version": "18.09", "api": "1.39", "oldest": "1.40"},
+    "Windows containers": {"code": "engine-not-linux", "os": "windows"},
+    "engine without certificates": {"code": "engine-tls", "folder": "/srv/ada/.docker"},
+    "engine elsewhere": {"code": "engine-remote", "endpoint": "ssh://ada@big"},
+    "engine restarted": {"code": "engine-lost", "message": "('Connection aborted.', ...)", "restarted": "14:03:12"},
+    "engine lost": {"code": "engine-lost", "message": "('Connection aborted.', ...)"},
+    "engine refuses": {"code": "engine-error", "message": "cannot set memory: invalid argument"},
+    "engine's disk full": {
+        "code": "no-space",
+        "message": "write /layer.tar: no space left on device",
+        "root": "/var/lib/docker",
+    },
+    "base image missing": {
+        "code": "no-image",
+        "message": "manifest for python:9 not found: manifest unknown",
+        "image": "python:9",
+    },
+    "own image missing": {
+        "code": "no-image",
+        "message": "No such image: sha256:5d0",
+        "image": "sha256:5d0",
+        "own": True,
+    },
+    "registry that wants a login": {
+        "code": "registry-refused",
+        "message": "no basic auth credentials",
+        "image": "registry.lab:5000/base:1",
+    },
+    "registry away": {
+        "code": "registry-away",
+        "message": "dial tcp: lookup registry.lab: no such host",
+        "image": "registry.lab/base:1",
+    },
+    "registry with a limit": {"code": "registry-busy", "message": "toomanyrequests: slow down", "image": "python:3.11"},
+    "registry with a certificate of its own": {
+        "code": "registry-certificate",
+        "message": "x509: certificate signed by unknown authority",
+        "registry": "registry.lab",
+    },
+    "image of another architecture": {
+        "code": "wrong-architecture",
+        "message": "no matching manifest",
+        "image": "python:3.11",
+        "found": "linux/arm64",
+        "platform": "linux/amd64",
+    },
+    "container that ended": {"code": "container-exited", "exit_code": 3, "log_tail": ["loading", "it is broken"]},
+    "container whose program is missing": {"code": "container-exited", "exit_code": 127, "log_tail": []},
+    "port of a container": {"code": "port-in-use", "port": 8890, "holder": {"container": "web", "pid": 12}},
+}
+
+
+@pytest.mark.parametrize("name", ENGINE)
+def test_causes_of_an_engine_and_its_containers(name, snapshot):
+    cause = explain(ENGINE[name], script=None, settings=SETTINGS, models=[], timezone=UTC)
+    assert shown(cause) == snapshot
+
+
 @pytest.mark.parametrize("name", PROCESS)
 def test_causes_of_a_process_that_ended(name, snapshot):
     text = "import os\n\n\ndef init():\n    download(model)\n"
@@ -483,7 +596,7 @@ exceptions = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.fixed_dictionaries(
         {"code": st.sampled_from([*{str(f.get("code")) for f in PROCESS.values()}, "init-raised"])},

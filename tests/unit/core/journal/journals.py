@@ -14,6 +14,7 @@ CAUSE = {
         {"line": 7, "text": "\tcoef = <1>", "guilty": True},
     ],
 }
+IMAGE_STAGES = [name for name in STAGES if name != "environment"]
 NEEDED = ["check", "bundle", "environment", "rollout", "probe", "switch"]
 
 
@@ -62,6 +63,13 @@ def live() -> Writer:
     )
 
 
+def building() -> Writer:
+    w = begun(target="docker", stages=IMAGE_STAGES).at(1.6, "image", "started")
+    w.at(2, "image", "progress", "Python environment", fraction=0.1, step="1/3 Python environment")
+    w.at(3, "image", "log", "Installed 31 packages", step="1/3 Python environment")
+    return w.at(8, "image", "progress", "model churn:3", fraction=0.6, step="2/3 model churn:3")
+
+
 def failed() -> Writer:
     w = running().at(10, "environment", "failed", "init() raised KeyError", seconds=8.4)
     return w.at(10, "", "state", CAUSE["what"], state="failed", cause=CAUSE, seconds=10.0, serving=2)
@@ -78,5 +86,6 @@ JOURNALS = {
     "failed before any stage": begun().at(
         0.2, "", "failed", "no such model", cause={"what": "no such model", "hint": "register it"}
     ),
-    "image": begun(target="docker", titles={"environment": "Build image"}, stages=list(STAGES)),
+    "image": begun(target="docker", stages=IMAGE_STAGES),
+    "building": building(),
 }

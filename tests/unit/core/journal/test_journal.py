@@ -4,11 +4,14 @@ import errno
 import json
 import os
 import threading
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mldeploy_jupyter.core.journal.journal import Event, Journal, JournalReader, follow_events, read_events
+from mldeploy_jupyter.core.journal.timeline import fold
 from mldeploy_jupyter.core.patience import patience
 
 
@@ -178,6 +181,27 @@ def test_a_long_journal_can_be_read_in_pieces(tmp_path: Path) -> None:
         found += reader.read(100)
     assert [event.text for event in found] == [f"line {number}" for number in range(20)]
     assert reader.read(100) == []
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "follow": lambda path: fold(follow_events(path, stop=lambda: True)).lines,
+    "continue": lambda path: Journal(path).write("check", "log").seq - 1,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_journal_of_twenty_megabytes_is_never_in_memory_whole(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    path, count = tmp_path / "events.jsonl", 20_000
+    line = (
+        b'{"seq":%d,"time":"2026-11-27T10:00:00.000Z","stage":"image","kind":"log","text":"'
+        + b"a" * 900
+        + b'","data":{}}\n'
+    )
+    path.write_bytes(b"".join(line % number for number in range(1, count + 1)))
+    tracemalloc.start()
+    assert read(path) == count
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000 < path.stat().st_size / 3
+    tracemalloc.stop()
 
 
 BAD_LINES = (

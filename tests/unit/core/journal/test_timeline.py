@@ -9,7 +9,17 @@ import pytest
 from mldeploy_jupyter.core.journal import Timeline, apply_event, fold, update_elapsed
 from mldeploy_jupyter.core.journal.journal import STAGES, Event
 from mldeploy_jupyter.core.journal.timeline import LOG_LINES_KEPT
-from tests.unit.core.journal.journals import CAUSE, JOURNALS, NEEDED, begun, failed, live, running
+from tests.unit.core.journal.journals import (
+    CAUSE,
+    IMAGE_STAGES,
+    JOURNALS,
+    NEEDED,
+    begun,
+    building,
+    failed,
+    live,
+    running,
+)
 
 
 def test_a_stage_that_was_cancelled_did_not_fail() -> None:
@@ -72,7 +82,30 @@ def test_a_flood_of_lines_keeps_the_last_ones():
 
 
 def test_a_new_timeline_has_all_seven_stages():
-    assert [stage.title for stage in Timeline().stages] == list(STAGES.values())
+    assert [stage.id for stage in Timeline().stages] == [name for name in STAGES if name != "image"]
+
+
+def test_an_image_takes_the_place_of_the_environment():
+    timeline = fold(JOURNALS["image"].events)
+    assert [stage.id for stage in timeline.stages] == IMAGE_STAGES
+    assert len(IMAGE_STAGES) == 7
+
+
+def test_a_step_ends_when_the_next_one_begins_and_the_last_with_its_stage():
+    writer = building()
+    stage = fold(writer.events).stage("image")
+    assert stage is not None
+    assert [(step.title, step.status, step.seconds) for step in stage.steps] == [
+        ("1/3 Python environment", "Done", 6.0),
+        ("2/3 model churn:3", "Running", 0.0),
+    ]
+    assert (stage.detail, stage.fraction, stage.steps[1].fraction) == ("model churn:3", 0.6, 0.6)
+    stage = fold(writer.at(10, "image", "failed", "no space left", seconds=8.4).events).stage("image")
+    assert stage is not None
+    assert [(step.status, step.seconds, step.fraction) for step in stage.steps] == [
+        ("Done", 6.0, None),
+        ("Failed", 2.0, None),
+    ]
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), 10**400])

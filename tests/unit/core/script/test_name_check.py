@@ -192,3 +192,13 @@ def test_a_name_of_the_notebook_is_called_so_and_no_other():
 )
 def test_suggest_definition(name, hint):
     assert suggest_definition(name) == hint
+
+
+def test_a_script_that_is_right_is_checked_once_by_its_cell_and_not_again_by_a_deployment() -> None:
+    text = "def init(): pass\ndef run(data): return 'checked once'\n"
+    assert check_source(text, "score.py", {"data"}) is check_source(text, "score.py")
+    wrong = "def init(): pass\ndef run(data): return model.predict(data)\n"
+    for names, code in (((), "name-error"), (("model",), "notebook-name"), ((), "name-error")):
+        with pytest.raises(EntryScriptError) as raised:
+            check_source(wrong, "score.py", names)
+        assert raised.value.code == code

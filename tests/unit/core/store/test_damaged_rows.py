@@ -97,3 +97,12 @@ def test_an_open_store_whose_file_is_lost_is_a_new_one(store: Store, tmp_path: P
     if content is not None:
         (tmp_path / "store.db").write_bytes(content)
     assert store.list_services() == [] and store.add_model(ModelRecord("m")).version == 1
+
+
+@pytest.mark.parametrize("value", ["'x'", "x'ff00'", "2.5", "-5", "9e300", str(2**31)])
+def test_a_damaged_version_does_not_hide_the_latest(store: Store, tmp_path: Path, value: str) -> None:
+    store.add_model(ModelRecord("bad"))
+    damage(tmp_path, f"UPDATE mldeploy_models SET version = {value} WHERE name = 'bad' AND version = 2")
+    latest = store.get_model("bad")
+    assert latest is not None and latest.id == "bad:1"
+    assert {model.id for model in store.list_models(latest=True)} == {"good:1", "bad:1"}

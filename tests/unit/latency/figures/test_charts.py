@@ -12,11 +12,10 @@ from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.latency.figures import KINDS, Measured, make_chart
 from mldeploy_jupyter.latency.figures.charts import BarChart, CellChart, LineChart, linear_ticks, log_bounds, log_ticks
 from mldeploy_jupyter.latency.figures.heatmap import CELLS
-from mldeploy_jupyter.latency.figures.ramp import find_knee
 from mldeploy_jupyter.latency.figures.spectrum import percentile_text, spectrum_points
 from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService
 from mldeploy_jupyter.latency.recording import Outcome
-from mldeploy_jupyter.latency.statistics import find_quantile
+from mldeploy_jupyter.latency.statistics import find_knee, find_quantile
 
 from .runs import make_samples, ramp, three_services, updated_service
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import numpy as np
+import pytest
 import uvloop
 
+from mldeploy_jupyter.latency.generator import load
 from mldeploy_jupyter.latency.generator.lag import Watch
 from mldeploy_jupyter.latency.generator.load import Load
 from mldeploy_jupyter.latency.generator.recorder import Recorder
 from mldeploy_jupyter.latency.payloads import Payload
-from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService, check_plan
+from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService, check_plan, choose_duration
 from mldeploy_jupyter.latency.recording import Outcome, Phase, read_samples
+from mldeploy_jupyter.latency.summary import leave_out
+from tests.unit.latency.generator.answering_thread import AnsweringThread
 
 
 class Instant(asyncio.Protocol):
@@ -62,18 +68,22 @@ def run(
     during: Callable[[Run], None] = lambda run: None,
     watch: Watch | None = None,
     key: Callable[[int], dict[str, Any]] = lambda asked: {"key": "K"},
+    uri: str = "",
     **settings: Any,
 ) -> Run:
-    """A run of a plan with `settings`; `during` is called after 0.1 seconds. `key` answers the nth question for one."""
+    """A run of a plan with `settings`, on the server at `uri` or on one of its own.
+
+    `during` is called after 0.1 seconds. `key` answers the nth question for one.
+    """
     found, path = Run(), folder / "samples.bin"
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         opened: list[Any] = []
         server = await loop.create_server(lambda: Instant(said, opened), "127.0.0.1", 0)
-        uri = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
+        address = uri or f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/score"
         planned = tuple(
-            PlannedService(f"s{at}", uri, cold=at == 0 and settings.get("warmup") != 0) for at in range(services)
+            PlannedService(f"s{at}", address, cold=at == 0 and settings.get("warmup") != 0) for at in range(services)
         )
         plan = check_plan(LatencyPlan(planned, **{"warmup": 5, "duration": 0.3, "block": 0.1, **settings}))
         asked = 0
@@ -83,7 +93,7 @@ def run(
             found.messages.append(message)
             if message["type"] == "key":
                 asked += 1
-                answer = {"service": message["service"], "uri": uri, **key(asked)}
+                answer = {"service": message["service"], "uri": address, **key(asked)}
                 loop.call_soon(lambda: found.load.answer_key(answer))
 
         loop.call_later(0.1, during, found)
@@ -124,7 +134,7 @@ def test_services_take_turns_and_nothing_overlaps(tmp_path: Path) -> None:
     by_block = [found.measured[found.measured["block"] == block] for block in range(9)]
     assert all(len(set(each["service"].tolist())) == 1 for each in by_block if len(each))
     blocks = found.report["blocks"]
-    for (_, _, _, begin, seconds), following in itertools.pairwise(blocks):
+    for (_, _, _, begin, seconds, *_), following in itertools.pairwise(blocks):
         assert following[3] >= begin + seconds - 1e-5
 
 
@@ -132,6 +142,13 @@ def test_a_rate_is_chosen_from_the_warm_up(tmp_path: Path) -> None:
     found = run(tmp_path)
     assert 0 < found.report["rate"] <= 100 and "warm-up" in found.report["rate_reason"]
     assert len(found.measured) == len(np.arange(0, 0.3, 1 / found.report["rate"]))
+
+
+def test_a_duration_is_chosen_with_the_rate(tmp_path: Path) -> None:
+    """What p99 needs at a rate of 100 a second is ten seconds, in place of the most; here the run is ended before."""
+    found = run(tmp_path, duration=120.0, until_p99=True, during=lambda found: found.load.end("cancelled"))
+    needed = choose_duration(found.report["rate"])
+    assert [each["seconds"] for each in found.messages if each["type"] == "duration"] == [needed] and needed < 120
 
 
 def test_users_wait_for_their_answers(tmp_path: Path) -> None:
@@ -229,6 +246,14 @@ def test_a_throttled_service_is_noted_once(tmp_path: Path) -> None:
     assert found.notes("throttled") == ["answers 429: it has more requests than it takes"]
 
 
+def test_a_service_that_is_away_for_a_while_is_told_to_be_back(tmp_path: Path) -> None:
+    asked = itertools.count()
+    said: Callable[[bytes], int] = lambda request: 500 if 20 <= next(asked) < 150 else 200  # noqa: E731
+    found = run(tmp_path, said=said, rate=100.0, duration=2.0)
+    (told,) = found.notes("back")
+    assert re.fullmatch(r"answers again: for 1\.\d s every request failed", told)
+
+
 def test_a_service_that_may_not_be_asked_is_sent_nothing(tmp_path: Path) -> None:
     got: list[bytes] = []
     found = run(
@@ -251,3 +276,48 @@ def test_a_full_disk_ends_the_run(tmp_path: Path) -> None:
     found = run(tmp_path, rate=100.0, duration=60.0, during=fill)
     assert found.reason == "limit" and "No space left" in found.notes("disk")[0]
     assert len(found.samples) > 0
+
+
+class LateIn(Watch):
+    """Late by 5 ms in some blocks, and in time in all others, however busy this machine is."""
+
+    def __init__(self, *blocks: int) -> None:
+        super().__init__()
+        self.late_in = blocks
+
+    def add(self, seconds: float, block: int) -> None:
+        super().add(0.005 if block in self.late_in else 0.0, block)
+
+
+def test_a_second_in_which_the_load_was_late_is_measured_again(tmp_path: Path) -> None:
+    found = run(tmp_path, rate=50.0, warmup=0, duration=2.5, block=0.5, watch=LateIn(1))
+    assert found.report["left_out"] == [1]
+    assert [block[0] for block in found.report["blocks"]] == [0, 1, 2, 3, 4, 5]
+    assert [block[5:] for block in found.report["blocks"]] == [[1.0, 5.0] if at == 1 else [0.0, 0.0] for at in range(6)]
+    assert len(found.measured) == 150
+    assert len(leave_out(found.samples, found.report["left_out"])) == 125  # as many as were planned
+
+
+def test_a_load_that_was_late_too_often_is_not_measured_again(tmp_path: Path) -> None:
+    found = run(tmp_path, rate=50.0, warmup=0, duration=2.5, block=0.5, watch=LateIn(1, 3))
+    assert found.report["left_out"] == [] and len(found.report["blocks"]) == 5
+    assert found.report["lag"]["p99"] > 1.0
+
+
+def test_an_answer_that_came_in_time_is_no_time_out_because_it_is_read_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop stands still until the time of a request is up, with its answer in the socket."""
+    monkeypatch.setattr(load, "TICK_LOOKS", 1)
+    pause = threading.Event()
+    with AnsweringThread(0.05) as service:
+        found = run(
+            tmp_path,
+            uri=service.uri,
+            during=lambda run: bool(pause.wait(0.25)),
+            mode="closed",
+            users=1,
+            warmup=0,
+            timeout=0.15,
+        )
+    assert len(found.samples) > 1 and set(found.samples["outcome"].tolist()) <= {Outcome.OK, Outcome.UNFINISHED}

@@ -6,6 +6,8 @@ import asyncio
 import math
 import ssl
 import subprocess
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import monotonic
@@ -18,8 +20,7 @@ from mldeploy_jupyter.latency.generator.connection import Answer, Request
 from mldeploy_jupyter.latency.generator.pool import Pool
 from mldeploy_jupyter.latency.payloads import Payload
 from mldeploy_jupyter.latency.recording import Outcome, Phase
-
-OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n42"
+from tests.unit.latency.generator.answering_thread import OK, AnsweringThread
 
 # What a server does with the bytes of one request: returns those of the answer; None closes the connection.
 Serve = Callable[[bytes], Awaitable[bytes | None]]
@@ -294,6 +295,27 @@ def test_what_is_read_from_an_answer() -> None:
     run(test)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's stamps are Linux's")
+def test_an_answer_that_is_read_late_was_not_given_late() -> None:
+    """The loop does something else for 20 ms after each request, and finds the answer afterwards."""
+
+    async def test() -> None:
+        site = Site()
+        with AnsweringThread() as service:
+            site.uri = service.uri
+            site.pool.locate(site.uri)
+            await site.ask()
+            pause = threading.Event()
+            for _ in range(10):
+                site.send()
+                pause.wait(0.02)
+                await site.until(lambda: len(site.ended) == site.pool.sent)
+        assert min(done - request.sent for request, _, done in site.ended[1:]) < 0.01
+        assert all(request.sent < done for request, _, done in site.ended)
+
+    run(test)
+
+
 def test_outcomes_by_status() -> None:
     async def test() -> None:
         expected = {
@@ -315,7 +337,7 @@ def test_outcomes_by_status() -> None:
     run(test)
 
 
-def test_a_503_that_says_when_to_come_again_is_throttling() -> None:
+def test_a_503_that_says_when_to_come_again_is_no_error_of_the_script() -> None:
     async def test() -> None:
         site = Site()
 
@@ -323,7 +345,7 @@ def test_a_503_that_says_when_to_come_again_is_throttling() -> None:
             return b"HTTP/1.1 503 X\r\nRetry-After: 1\r\ncontent-length: 0\r\n\r\n"
 
         await site.serve(busy)
-        assert [(answer.status, answer.outcome) for answer in await site.ask()] == [(503, Outcome.THROTTLED)]
+        assert [(answer.status, answer.outcome) for answer in await site.ask()] == [(503, Outcome.UNAVAILABLE)]
 
     run(test)
 

@@ -117,6 +117,12 @@ def test_a_run_that_ends_early_leaves_no_panel_that_waits() -> None:
     assert published[-1]["text/plain"] == "The run ended early."
 
 
+def test_a_budget_is_a_line_in_the_figure() -> None:
+    bundle = figure_bundle(result_of(steady()), 50.0)
+    assert "budget 50.0 ms" in bundle["text/html"] and "budget 50.0 ms" in json.dumps(bundle[PLOTLY_MIME])
+    assert "budget" not in figure_bundle(result_of(steady()))["text/html"]
+
+
 def test_nothing_measured_is_said() -> None:
     assert figure_bundle(result_of(steady(0)))["text/plain"] == "Nothing was measured."
 

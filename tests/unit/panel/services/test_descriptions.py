@@ -107,6 +107,11 @@ def test_what_it_runs_with(live: Site) -> None:
     live.store.update_revision("churn", 2, bundle_digest="b" * 64, environment={"kind": "venv"})
     facts = {fact["label"]: fact["value"] for fact in live.ask("service.describe", service="churn")["environment"]}
     assert facts == {"Environment": "built from its lock", "Python": "3.11.7", "Packages": "2"}
+    image = {"image": "mldeploy-0f1e2d3c/churn:2", "image_id": "sha256:1", "receipt": {"python": "3.11.2"}}
+    live.store.update_revision("churn", 2, **image)
+    facts = {fact["label"]: fact["value"] for fact in live.ask("service.describe", service="churn")["environment"]}
+    assert facts == {"Python": "3.11.2", "Packages": "2", "Image": "mldeploy-0f1e2d3c/churn:2"}
+    live.store.update_revision("churn", 2, image="", image_id="", receipt={})
     pinned = {"kind": "current", "python": "/none/bin/python", "pins": ["numpy==2.1.0"]}
     live.store.update_revision("churn", 2, bundle_digest="", environment=pinned)
     facts = {fact["label"]: fact["value"] for fact in live.ask("service.describe", service="churn")["environment"]}

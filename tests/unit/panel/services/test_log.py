@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.panel.log_lines import LogFilter
 from mldeploy_jupyter.panel.services.log import _raw_filter
 from mldeploy_jupyter.serving.log import entry
@@ -22,7 +23,7 @@ LONG = 100_000
 @pytest.fixture
 def log(site: Site) -> ServiceLog:
     site.end(site.begin(), "live")
-    return ServiceLog(site.folder.services / "churn" / "logs" / "service.log")
+    return ServiceLog(make_private_dir(site.folder.services / "churn") / "logs" / "service.log")
 
 
 def access(status: int, revision: str = "1", level: str = "info") -> bytes:
@@ -100,7 +101,7 @@ def test_filters(site: Site, log: ServiceLog, name: str) -> None:
     assert all(everything[line["n"]] == line for line in page["lines"])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     search=st.text("aLE p4.0:\\\"é", max_size=4).map(str.strip), level=st.sampled_from(["", "warning", "error"]),
     revision=st.integers(0, 2),

@@ -14,6 +14,7 @@ import pytest
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import MldeployError, StoreError
+from mldeploy_jupyter.core.files import make_private_dir
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment import journal_path
 from mldeploy_jupyter.panel import Subscriptions, log_lines
@@ -131,7 +132,7 @@ def test_a_full_view_gets_its_lines_once_there_is_room_and_delays_no_other(
     monkeypatch.setattr(log_lines, "LINES_A_BATCH", 10)
     params = {"deployment": "d1"} if topic == "deployment" else {"service": "churn"}
     journal = site.begin()
-    log = ServiceLog(site.folder.services / "churn" / "logs" / "service.log")
+    log = ServiceLog(make_private_dir(site.folder.services / "churn") / "logs" / "service.log")
 
     def write_hundred(first: int) -> None:
         texts = [str(number) for number in range(first, first + 100)]
@@ -269,7 +270,7 @@ def test_what_nobody_sees_is_looked_at_less(site: Site, pass_time: Pass, subscri
 @pytest.fixture
 def log(site: Site) -> ServiceLog:
     site.end(site.begin(), "live")
-    return ServiceLog(site.folder.services / "churn" / "logs" / "service.log", max_bytes=2000)
+    return ServiceLog(make_private_dir(site.folder.services / "churn") / "logs" / "service.log", max_bytes=2000)
 
 
 def write(log: ServiceLog, *texts: str) -> None:

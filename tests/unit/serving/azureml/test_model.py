@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.serving.azureml.model import Model, ModelNotFoundException, NotInService, Run, WebserviceException
+from mldeploy_jupyter.serving.azureml.offline_run import OfflineRun
 
 
 @pytest.fixture
@@ -79,4 +80,13 @@ def test_names_that_need_a_workspace_raise_an_error_that_says_so() -> None:
     with pytest.raises(NotInService, match="get_model_path"):
         Model("ws", "m")
     with pytest.raises(NotInService, match="experiment"):
-        Run.get_context()
+        Run.get_context(allow_offline=False)
+
+
+def test_the_run_of_a_service_is_v1s_outside_of_an_experiment(capsys: pytest.CaptureFixture[str]) -> None:
+    with Run.get_context() as run:
+        run.log("rows", 3)
+        run.log_row("row", a=1)
+        run.tag("kind", "try")
+    assert isinstance(run, OfflineRun) and run.id.startswith("OfflineRun") and not hasattr(run, "experiment")
+    assert capsys.readouterr().out == "rows: 3\nrow: {'a': 1}\n"

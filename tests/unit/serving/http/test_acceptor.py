@@ -96,6 +96,26 @@ def test_a_paused_acceptor_serves_its_connections_and_accepts_no_others() -> Non
     run(test)
 
 
+def test_another_socket_takes_the_place_of_the_one_before() -> None:
+    async def test(server: Server) -> None:
+        server.acceptor.accept()
+        kept = await server.connect()
+        await probe(kept)
+        other = open_listener("127.0.0.1", 0)
+        address = other.getsockname()
+        server.acceptor.listen_on(other)
+        assert server.listener.getsockname() == address  # everybody who holds it has the new one
+        client = await server.connect()
+        assert await probe(client) == b"Healthy" and await probe(kept) == b"Healthy"
+        server.acceptor.pause()
+        server.acceptor.listen_on(open_listener("127.0.0.1", 0))
+        assert not server.acceptor._accepting
+        for _, writer in (kept, client):
+            writer.close()
+
+    run(test)
+
+
 def test_draining_hands_over_idle_connections_that_another_acceptor_adopts() -> None:
     async def test(old: Server) -> None:
         old.acceptor.accept()

@@ -142,6 +142,43 @@ def test_a_body_in_tiny_chunks_is_a_body() -> None:
         bench.end()
 
 
+@pytest.mark.parametrize("size", [1000, 40_000, 70_000, 100_001, 1_000_000])
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+def test_a_large_body_goes_past_the_parser(version: bytes, size: int) -> None:
+    """The requests before and behind it, and their order, are as with small ones; nothing in a body looks like one."""
+    small = HEAD + b"content-length: 3\r\n\r\nabc"
+    body = (NEXT + small) * 2000
+    large = b"POST /score HTTP/%b\r\nhost: x\r\nconnection: keep-alive\r\ncontent-length: %d\r\n\r\n" % (
+        version,
+        len(body),
+    )
+    data = small + (large + body) * 2 + small + NEXT
+    bench = Bench(max_body_bytes=len(body))
+    try:
+        for start in range(0, len(data), size):
+            bench.feed(data[start : start + size])
+        found = [answer for _, _, answer in answers(bytes(bench.socket.sent), [])]
+        assert found == [b":abc", b":" + body, b":" + body, b":abc", b":"] and not bench.over
+    finally:
+        bench.end()
+
+
+def test_a_large_body_is_not_parsed_and_one_in_chunks_is() -> None:
+    bench = Bench(max_body_bytes=1_000_000)
+    try:
+        bench.feed(HEAD + b"content-length: 200000\r\n\r\n" + b"x" * 50_000)
+        bench.feed(b"x" * 50_000)
+        assert bench.connection._parser is None
+        bench.feed(b"x" * 99_999)
+        assert not statuses(bench)
+        bench.feed(b"x" + CHUNKED + b"30d40\r\n" + b"x" * 100_000)
+        assert statuses(bench) == [200] and bench.connection._parser is not None
+        bench.feed(b"x" * 100_000 + b"\r\n0\r\n\r\n")
+        assert statuses(bench) == [200, 200]
+    finally:
+        bench.end()
+
+
 @pytest.mark.parametrize("trailer", [b"connection: close", b"proxy-connection: close", b"connection: upgrade", b"x: y"])
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_a_trailer_does_not_end_the_connection(trailer: bytes, size: int) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from mldeploy_jupyter.serving.ipc.scoreboard import (
     ANSWERED,
     CHANGES,
+    HISTOGRAMS,
     IN_FLIGHT,
     LOST,
     MAX_NAMED_REQUESTS,
@@ -60,6 +63,22 @@ def test_one_request_is_recorded_in_seconds_and_its_parts_in_milliseconds() -> N
     slot.record_request(200, 0.25, {"run": 20.0})
     assert slot.read_histogram("request")[1] == 0.25 and slot.read_histogram("run")[1] == 0.02
     assert slot.fields[ANSWERED] == 1
+
+
+def test_the_usual_request_is_recorded_as_any_other() -> None:
+    board = Scoreboard()
+    usual, general = assign_slot(board), assign_slot(board)
+    for factor in (0.00001, 0.01, 100.0):
+        queue, parse, run, serialise = (factor * number for number in (1, 2, 3, 4))
+        usual.record_usual(200, factor * 11, queue, parse, run, serialise)
+        timings = {"queue": queue, "parse": parse, "run": run, "serialise": serialise}
+        general.record_request(200, factor * 11, {name: value * 1000 for name, value in timings.items()})
+        usual.observe_lone()
+        general.observe("batch", 1)
+    assert list(usual.status_counts()) == list(general.status_counts())
+    for name in HISTOGRAMS:
+        counts, total = general.read_histogram(name)
+        assert usual.read_histogram(name) == (counts, pytest.approx(total))
 
 
 def test_a_batch_is_recorded_as_as_many_requests() -> None:

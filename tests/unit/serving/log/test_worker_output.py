@@ -14,7 +14,7 @@ from mldeploy_jupyter.serving.log.worker_output import Tail, read_output
 from tests.unit.serving.log.output_pipe import ACCESS, MARK, captured_output, strict, wrap
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.one_of(st.binary(max_size=40), st.sampled_from([b"\n", b"\x1e", b'{"time":"x","logger":"access"}\n'])))
 )
@@ -31,7 +31,7 @@ def test_output_that_bypasses_the_streams_is_wrapped_and_forges_nothing(parts: l
     assert raw == "".join(line.decode("utf-8", "backslashreplace") for part in parts for line in part.split(b"\n"))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(1, 400), min_size=1, max_size=20))
 def test_chunks_cut_anywhere_give_the_same_entries(cuts: list[int]) -> None:
     with captured_output() as pipe:

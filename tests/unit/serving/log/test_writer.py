@@ -47,7 +47,7 @@ HOSTILE = st.text(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=6))
 def test_no_text_breaks_a_line_or_forges_one(pairs: list[tuple[str, str]]) -> None:
     with captured_output() as pipe:

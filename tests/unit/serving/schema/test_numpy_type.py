@@ -208,3 +208,33 @@ def test_durations_come_as_counts_or_in_iso_8601() -> None:
     for text in ("P", "PT", "90", "P1Y", "PT1.5S", "P999999999D"):
         with pytest.raises(ValidationError, match=r"data\[0\]"):
             NumpyParameterType(np.array([90], dtype="m8[s]")).parse([text], "data")
+
+
+def test_records_may_have_arrays_and_records_inside() -> None:
+    grades = NumpyParameterType(np.array([("S", (8.0, 7.0))], dtype=[("name", "U16"), ("grades", "f8", (2,))]))
+    found = grades.parse([{"name": "A", "grades": [1, 2.5]}, ["B", [3, 4]]], "data")
+    assert found["grades"].tolist() == [[1, 2.5], [3, 4]]
+    np.testing.assert_array_equal(grades.parse(grades.dump(), "data"), grades.sample_input)
+    inner = [("c", "f8"), ("d", "i2", (1, 1))]
+    nested = NumpyParameterType(np.array([(1, (2.5, 3))], dtype=[("a", "i4"), ("b", inner)]))
+    assert nested.dump() == [{"a": 1, "b": {"c": 2.5, "d": [[3]]}}]
+    found = nested.parse([{"a": 5, "b": {"c": 1, "d": [[7]]}}], "data")
+    assert found["b"]["d"].tolist() == [[[7]]] and found["b"]["c"].tolist() == [1.0]
+    for value, where in (
+        ([{"name": "A", "grades": [1]}], "data[0].grades"),
+        ([{"name": "A", "grades": [1, "x"]}], "data[0].grades[1]"),
+    ):
+        with pytest.raises(ValidationError) as caught:
+            grades.parse(value, "data")
+        assert caught.value.where == where
+    with pytest.raises(ValidationError) as caught:
+        nested.parse([{"a": 5, "b": {"c": 1, "d": [[7.5]]}}], "data")
+    assert caught.value.where == "data[0].b.d[0][0]"
+    assert grades.schema()["items"]["properties"]["grades"]["maxItems"] == 2
+    assert nested.schema()["items"]["properties"]["b"]["required"] == ["c", "d"]
+
+
+def test_an_empty_list_is_an_empty_array_where_the_sample_has_one_axis() -> None:
+    assert NumpyParameterType(np.array([1, 2])).parse([], "data").shape == (0,)
+    structured = NumpyParameterType(np.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f8")]))
+    assert structured.parse([], "data").dtype == structured.sample_input.dtype

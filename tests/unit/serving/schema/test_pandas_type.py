@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 import pytest
 
 from mldeploy_jupyter.serving.schema.base import ValidationError
+from mldeploy_jupyter.serving.schema.hints import type_from_hint
 from mldeploy_jupyter.serving.schema.pandas_orients import ORIENTS
 from mldeploy_jupyter.serving.schema.pandas_type import PandasParameterType
 
@@ -51,7 +52,7 @@ def test_columns_come_in_the_order_of_the_sample() -> None:
     [
         ("records", [ROWS[0], {**ROWS[1], "age": 1.7}], "data[1].age", "1.7 is not a whole number"),
         ("records", [{**ROWS[0], "age": None}], "data[0].age", "got null"),
-        ("records", [{**ROWS[0], "name": 5}], "data[0].name", "expected a string"),
+        ("records", [{**ROWS[0], "name": [5]}], "data[0].name", "expected a string"),
         ("records", [{**ROWS[0], "member": 1}], "data[0].member", "expected true or false"),
         ("records", [{"Age": 1, "weight": 2, "name": "x", "member": True}], "data[0]", "no 'age'; unknown 'Age'"),
         ("records", [{"age": 1}], "data[0]", "no 'weight', 'name', 'member'"),
@@ -65,7 +66,7 @@ def test_columns_come_in_the_order_of_the_sample() -> None:
         ("split", {"data": []}, "data", "'columns' is missing"),
         ("split", ROWS, "data", "expected an object, got a list"),
         ("index", {"r1": {**ROWS[0], "age": "1"}}, "data.r1.age", "expected a whole number"),
-        ("columns", {**{n: {"a": 1} for n in SAMPLE}, "age": {"a": 1, "b": 2}}, "data.weight", "same rows"),
+        ("columns", {**{n: {"a": 1} for n in SAMPLE}, "age": {"a": 1, "b": 2}}, "data.member.a", "expected true"),
         ("columns", {"age": {"a": 1}}, "data", "no 'weight'"),
         (
             "table",
@@ -82,6 +83,81 @@ def test_other_values_are_refused_with_their_place(orient: str, value: Any, wher
     assert words in str(error)
 
 
+PAIR = pd.DataFrame({"a": [1.5], "b": ["x"]})
+
+
+def test_a_column_of_text_takes_numbers_as_in_v1_unless_it_is_strict() -> None:
+    rows = [{"text": 5, "any": 2.5}, {"text": None, "any": True}, {"text": "x", "any": "y"}]
+    sample = pd.DataFrame({"text": pd.Series(["a"], dtype="string"), "any": pd.Series(["b"], dtype=object)})
+    frame = parse(rows, sample=sample)
+    assert frame["any"].tolist() == [2.5, True, "y"] and frame["text"].tolist()[::2] == ["5", "x"]
+    assert error_for(rows, sample=sample, strict=True).where == "data[0].text"
+
+
+@pytest.mark.parametrize(
+    ("orient", "value", "expected"),
+    [
+        ("records", {"a": [1, 2], "b": ["y", "z"]}, [[1.0, "y"], [2.0, "z"]]),
+        ("records", {"a": {"0": 1}, "b": {"0": "z"}}, [[1.0, "z"]]),
+        ("records", [{"a": 1, "b": "y"}, {"a": 2}, {"b": "z"}], [[1.0, "y"], [2.0, None], [None, "z"]]),
+        ("columns", {"b": ["y"], "a": [1]}, [[1.0, "y"]]),
+        ("columns", {"a": {"0": 1}, "b": {"0": "y", "1": "z"}}, [[1.0, "y"], [None, "z"]]),
+        ("index", {"r": {"a": 1}, "s": {"a": 2, "b": "y"}}, [[1.0, None], [2.0, "y"]]),
+        ("table", {"data": [{"index": 0, "b": "y"}, {"index": 1, "a": 2}]}, [[None, "y"], [2.0, None]]),
+    ],
+    ids=range(7),
+)
+def test_by_default_a_table_is_as_lax_as_in_v1(orient: str, value: Any, expected: Any) -> None:
+    before = copy.deepcopy(value)
+    frame = parse(value, orient, PAIR)
+    assert value == before and list(frame.columns) == ["a", "b"] and frame["a"].dtype == "float64"
+    rows = [[None if pd.isna(cell) else cell for cell in row] for row in frame.to_numpy().tolist()]
+    assert rows == expected
+    assert error_for(value, orient, PAIR, strict=True).where
+
+
+@pytest.mark.parametrize(
+    ("value", "where", "words"),
+    [
+        ({"a": [1, 2], "b": ["y"]}, "data.b", "expected 2 values"),
+        ({"a": [1], "c": ["y"]}, "data", "no 'b'; unknown 'c'"),
+        ({"a": ["x"], "b": ["y"]}, "data.a[0]", "expected a number"),
+        ({"a": 1, "b": "y"}, "data.a", "expected an object of values by row"),
+        ([{"a": 1}, {"a": 2}], "data[0]", "no 'b'"),
+        ([{"a": 1, "b": "x"}, {"a": 2, "c": 3}], "data[1]", "unknown 'c'"),
+        ({"columns": ["a", "b"], "data": [[1, "x"]]}, "data", "expected a list of objects"),
+    ],
+    ids=range(7),
+)
+def test_a_lax_table_has_the_samples_columns(value: Any, where: str, words: str) -> None:
+    error = error_for(value, "records", PAIR)
+    assert error.where == where and words in str(error)
+
+
+def test_dates_have_any_form_unless_strict() -> None:
+    sample = pd.DataFrame({"when": pd.to_datetime(["2020-01-02"])})
+    found = parse([{"when": "01/03/2020"}, {"when": "Jan 2 2020 3pm"}], sample=sample)
+    assert found["when"].tolist() == [pd.Timestamp(2020, 1, 3), pd.Timestamp(2020, 1, 2, 15)]
+    assert "ISO 8601" in str(error_for([{"when": "01/03/2020"}], sample=sample, strict=True))
+    hinted = type_from_hint(Annotated[pd.DataFrame, PandasParameterType(sample)])
+    with pytest.raises(ValidationError):
+        hinted.parse([{"when": "01/03/2020"}], "data")
+    for bad in ("now", "today", "soon", "5"):
+        assert error_for([{"when": bad}], sample=sample).where == "data[0].when"
+
+
+def test_apply_column_names_renames_by_position() -> None:
+    def named(value: Any, orient: str = "records") -> Any:
+        return parse(value, orient, PAIR, apply_column_names=True).to_dict("list")
+
+    assert named([{"p": 1, "q": "y"}, {"p": 2, "q": "z"}]) == {"a": [1.0, 2.0], "b": ["y", "z"]}
+    assert named([{"b": "y", "a": 1}]) == {"a": [1.0], "b": ["y"]}
+    assert named({"columns": ["p", "q"], "data": [[1, "y"]]}, "split") == {"a": [1.0], "b": ["y"]}
+    assert named({"p": {"0": 1}, "q": {"0": "y"}}, "columns") == {"a": [1.0], "b": ["y"]}
+    assert error_for([{"p": 1}], sample=PAIR, apply_column_names=True).text == "expected 2 columns, got 1: p"
+    assert error_for([{"p": "x", "q": "y"}], sample=PAIR, apply_column_names=True).where == "data[0].p"
+
+
 def test_the_hint_names_another_orient() -> None:
     assert "orient='split'" in error_for({"columns": ["age"], "data": [[1]]}).hint
     assert "orient='records'" in error_for(ROWS, "split").hint
@@ -94,7 +170,7 @@ def test_the_hint_names_another_orient() -> None:
         (pd.Series([1.5], dtype="Float64"), [None, 2], "x"),
         (pd.Series([True], dtype="boolean"), [None, False], 0),
         (pd.Series(["a", "b"], dtype="category"), ["b", None], "c"),
-        (pd.Series(["a"], dtype="string"), ["b", None], 1),
+        (pd.Series(["a"], dtype="string"), ["b", None], [1]),
         (pd.to_datetime(pd.Series(["2020-01-01"])), ["2021-05-06T07:08:09", None], "soon"),
         (pd.to_datetime(pd.Series(["2020-01-01"])).dt.tz_localize("Europe/Berlin"), ["2021-05-06T07:08:09Z"], 5),
         (pd.to_timedelta(pd.Series(["1 days"])), ["P1DT2H", None], "later"),
@@ -181,7 +257,7 @@ def test_rows_may_be_lists_as_in_v1() -> None:
     assert found.to_dict("records") == [{"a": 1.0, "b": "y"}, {"a": 2.0, "b": "z"}]
     for rows, message in (
         ([[1, "y"], [2]], r"data\[1\]: expected 2 values, got 1"),
-        ([[1, 2]], r"data\[0\]\[1\]: expected a string"),
+        ([["y", 2]], r"data\[0\]\[0\]: expected a number"),
     ):
         with pytest.raises(ValidationError, match=message):
             param_type.parse(rows, "data")

@@ -15,7 +15,7 @@ from mldeploy_jupyter.serving.scoring.content_encoding import decompress
 from mldeploy_jupyter.serving.scoring.messages import Response
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.binary(max_size=200), st.integers(0, 40_000), st.integers(0, 9))
 def test_a_body_comes_back_unless_it_exceeds_the_limit_or_is_cut_short(seed: bytes, times: int, level: int) -> None:
     data = seed * times

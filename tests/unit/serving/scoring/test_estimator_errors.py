@@ -156,6 +156,20 @@ def test_what_the_client_sent_wrongly_is_422_with_its_place(run: Any, data: Any,
 
 
 @pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ([1, 2], "One row is sent as a list of one row, such as [[1.0, 2.0]]."),
+        ([[1, 2, 3]], "The model was trained with 2 values in each row."),
+        ([[1, None]], "The model takes no missing values (null, NaN): fill them in before sending, or in run()."),
+        ([], "Send at least one row."),
+    ],
+    ids=range(4),
+)
+def test_the_hint_says_what_to_send(data: Any, hint: str) -> None:
+    assert answer(array, data)[1]["error"]["hint"] == hint
+
+
+@pytest.mark.parametrize(
     ("run", "data"),
     [
         (changed, [GOOD]),

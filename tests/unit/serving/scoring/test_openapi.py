@@ -98,6 +98,16 @@ def test_scripts_without_samples_are_described_too(version: str) -> None:
         openapi_spec_validator.validate(describe_service(script_of(run), Settings(), version))
 
 
+@pytest.mark.parametrize("version", ["2.0", "3.0", "3.1"])
+def test_generated_clients_find_a_tag_and_a_name_of_its_own_for_each_operation(version: str) -> None:
+    for script in (script_of(lambda data: data), script_of(rawhttp(lambda request: request))):
+        document = describe_service(script, Settings(), version)
+        operations = [operation for path in document["paths"].values() for operation in path.values()]
+        tags = {tag["name"] for tag in document["tags"]}
+        assert all(set(operation["tags"]) <= tags and len(operation["tags"]) == 1 for operation in operations)
+        assert len({operation["operationId"] for operation in operations}) == len(operations)
+
+
 def test_a_key_is_described_only_if_the_service_requires_one() -> None:
     script = script_of(lambda data: data)
     assert "securitySchemes" in describe_service(script, Settings(), "3.1")["components"]
@@ -154,7 +164,7 @@ def valid(script: Script) -> None:
         assert list(document["paths"]["/score"]) == ["post"]
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(kinds(), st.booleans())
 def test_any_sample_is_described_by_a_valid_document_and_fits_it(kind: Any, convert: bool) -> None:
     @input_schema("data", kind, convert)
@@ -208,7 +218,7 @@ HINTS = [
 ]
 
 
-@settings(max_examples=40, suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(
         st.recursive(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.serving.scoring.json_encoder import encode
+from mldeploy_jupyter.serving.json_encoder import encode
 from mldeploy_jupyter.serving.scoring.rows import is_ambiguous, join, row_count, split
 
 COUNTS = st.lists(st.integers(1, 4), min_size=2, max_size=5)
@@ -87,7 +87,7 @@ def test_joined_frames_keep_their_dtypes_and_are_numbered_from_0() -> None:
     for part, expected in zip(split_again, parts, strict=True):
         pd.testing.assert_frame_equal(part, expected)
     assert join([FRAME["s"], FRAME["s"]]).tolist()[2] == "a"
-    assert join([[1], [{"a": 2}, None]]) == [1, {"a": 2}, None]
+    assert join([[1, None], [{"a": 2}, [None]]]) == [1, None, {"a": 2}, [None]]
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,10 @@ def test_joined_frames_keep_their_dtypes_and_are_numbered_from_0() -> None:
         [FRAME, FRAME.iloc[1:]],
         [FRAME["n"], FRAME["x"]],
         [{"a": 1}, {"a": 2}],
+        [[1.5], ["x"]],
+        [[{"a": [1.5]}], [{"a": [1.5, None]}]],
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_values_that_would_change_are_not_joined(values: list[Any]) -> None:
     assert join(values) is None

@@ -221,6 +221,16 @@ def test_a_module_that_breaks_the_contract_is_refused(members: dict[str, Any], w
     assert words in str(caught.value)
 
 
+def test_a_driver_module_has_the_run_and_the_script_around_it_the_init() -> None:
+    driven, module = types.ModuleType("score"), types.ModuleType("driver")
+    driven.run = input_schema("n", StandardPythonParameterType(1))(lambda n: n + 10)  # type: ignore[attr-defined]
+    module.__dict__.update(init=lambda: "outer", run=lambda data: driven.run(data), driver_module=driven)
+    script = inspect_script(module)
+    assert (script.mode, script.run(n=1), script.init()) == ("object", 11, "outer")
+    driven.__dict__.pop("run")
+    assert inspect_script(module).mode == "text"
+
+
 def test_a_sample_of_integers_and_a_swallowed_exception_are_warned_of() -> None:
     def run(data: Any) -> Any:
         try:

@@ -43,7 +43,7 @@ def tracer() -> Iterator[tracing.Tracer]:
 HEADER = st.one_of(st.text(max_size=70), st.from_regex(r"00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]", fullmatch=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(["traceparent", "tracestate", "baggage"]), HEADER), st.text(max_size=20))
 def test_any_headers_are_accepted(tracer: tracing.Tracer, headers: dict[str, str], request_id: str) -> None:
     call = tracer.start_span("POST", "/score", headers, request_id)

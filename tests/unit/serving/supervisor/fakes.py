@@ -148,7 +148,9 @@ class FakePool(WorkerPool):
     The last entry is for all further ones.
     """
 
-    def __init__(self, folder: Path, on_start: list[Callable[[FakeWorker], None]] | None = None) -> None:
+    def __init__(
+        self, folder: Path, on_start: list[Callable[[FakeWorker], None]] | None = None, **options: bool
+    ) -> None:
         self.fake_log = FakeLog()
         self.fake_zygotes = FakeZygotes()
         self.created: list[FakeWorker] = []
@@ -172,4 +174,5 @@ class FakePool(WorkerPool):
             on_lost=self.lost.append,
             on_stuck=self.stuck.append,
             create_worker=create,
+            **options,
         )

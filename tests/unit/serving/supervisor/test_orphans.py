@@ -1,4 +1,4 @@
-"""Processes that outlive a killed supervisor."""
+"""Processes that outlive a killed supervisor, and dead ones for which no thread waits."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ import pytest
 from mldeploy_jupyter.serving.supervisor import orphans
 from mldeploy_jupyter.serving.supervisor.orphans import kill_orphans, record_processes
 from mldeploy_jupyter.serving.system import process_mark
+from mldeploy_jupyter.serving.system.procfs import list_zombies
+from tests.polling import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells which processes they are")
 
@@ -70,3 +72,12 @@ def test_a_process_that_left_its_session_is_found_by_its_mark(tmp_path: Path) ->
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         record_processes(tmp_path, [], [mark])
         assert kill_orphans(tmp_path) == [process.pid] and process.wait(60) == -signal.SIGKILL
+
+
+def test_only_processes_for_which_no_thread_waits_are_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orphans, "REAP_DELAY", 0.01)
+    orphan, own = (os.posix_spawn("/bin/true", ["true"], {}) for _ in range(2))
+    wait_until(lambda: {orphan, own} <= set(list_zombies(os.getpid())))
+    orphans.OrphanReaper(lambda: {own}).notify()
+    wait_until(lambda: orphan not in list_zombies(os.getpid()))
+    assert os.waitpid(own, 0) == (own, 0)

@@ -26,6 +26,16 @@ def test_a_sample_is_scored() -> None:
     assert head.startswith(b"POST /score ") and b"content-length: 8" in head and body == b'{"a": 1}'
 
 
+def test_a_sample_may_have_headers_and_an_answer_of_its_own() -> None:
+    worker = FakeWorker()
+    worker.responses = [OK, b"HTTP/1.1 201 Created\r\n\r\n{}"]
+    probe(worker, "1", timeout=5, sample_headers={"X-Tenant": "a"})
+    assert b"\r\nX-Tenant: a\r\n" in worker.requests[1]
+    worker.responses = [OK, b"HTTP/1.1 401 X\r\n\r\nno"]
+    with pytest.raises(ProbeError, match="POST /score was answered with 401: no"):
+        probe(worker, "1", timeout=5)
+
+
 @pytest.mark.parametrize(
     ("response", "text", "data"),
     [

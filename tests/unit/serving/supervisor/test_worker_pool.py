@@ -6,6 +6,7 @@ import json
 import os
 import queue
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from mldeploy_jupyter.serving.ipc.scoreboard import STUCK
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor.generation import Aborted, Deployment, Generation
+from mldeploy_jupyter.serving.system.listening_socket import open_listener
 from tests.polling import wait_until
 from tests.unit.serving.supervisor.fakes import FakeFork, FakePool, FakeWorker
 
@@ -258,3 +260,71 @@ def test_a_stop_lets_live_workers_finish_and_kills_the_others(pool: FakePool) ->
     pool.stop(5)
     assert starting.killed and not serving.killed and pool.list_workers() == []
     assert pool.listener.fileno() == -1
+
+
+# -- a listening socket that is shared with other supervisors
+
+
+def inode(fd: int) -> int:
+    return os.fstat(fd).st_ino
+
+
+def test_another_socket_takes_the_place_of_the_one_before_everywhere(pool: FakePool) -> None:
+    live = generation(pool, 2)
+    other = open_listener("127.0.0.1", 0)
+    wanted = inode(other.fileno())
+    pool.listen_on(other)
+    assert inode(pool.listener.fileno()) == wanted == inode(live.listener.fileno()) and other.fileno() == -1
+    assert [len(worker.orders("listen")) for worker in live.workers] == [1, 1]
+
+
+def test_a_worker_that_does_not_take_the_socket_is_ended(pool: FakePool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mldeploy_jupyter.serving.supervisor.worker_pool.EXIT_WAIT", 0.01)
+    live = generation(pool, 1)
+    live.workers[0].answers["listen"] = None
+    pool.listen_on(open_listener("127.0.0.1", 0))
+    assert live.workers[0].killed
+
+
+def test_a_worker_that_was_started_with_the_socket_before_is_told(pool: FakePool) -> None:
+    def start(worker: FakeWorker) -> None:
+        pool._listener_changes += 1  # as when the socket changes now
+        worker.report_ready()
+
+    pool._on_start = [start]
+    worker = spawn(pool, Generation(Settings(), "d", pool.listener))
+    assert len(worker.orders("listen")) == 1
+
+
+def test_nothing_is_accepted_by_a_supervisor_that_stands_by_or_has_retired(tmp_path: Path) -> None:
+    pool = FakePool(tmp_path, shared=True, standby=True)
+    with socket.create_connection(("127.0.0.1", pool.port), timeout=10) as client:
+        worker = spawn(pool, Generation(Settings(), "d", pool.listener))
+        worker.die()
+        client.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        pool.leave_standby()
+        client.settimeout(10)
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 503 ")
+    kept = pool.listener.dup()
+    pool.retire(lambda fds: True, 1)
+    pool.stop(0)
+    with kept, socket.create_connection(kept.getsockname(), timeout=10):
+        pass  # the socket listens on: others have it, too
+
+
+def test_a_supervisor_that_retires_forwards_its_connections(pool: FakePool) -> None:
+    forwarded: list[list[int]] = []
+    live = generation(pool, 1)
+    starting = spawn(pool, live)
+    waiting, later = connection(), connection()
+    pool._connections.append(waiting)
+    pool.retire(lambda fds: not forwarded.append(fds), 5)
+    assert forwarded == [[waiting]] and not is_open(waiting)
+    assert live.workers[0].orders("drain") == [{"timeout": 5}] and starting.killed
+    pool._handle_message(live.workers[0], {"event": "handover"}, [later])
+    assert forwarded[1:] == [[later]] and not is_open(later)
+    with pytest.raises(Aborted, match="stopping"):
+        spawn(pool, live)

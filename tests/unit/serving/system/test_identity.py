@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.serving.system.identity import folder_identity, machine_identity, process_start
+from mldeploy_jupyter.serving.system.identity import (
+    folder_identity,
+    is_removed,
+    machine_identity,
+    open_folder,
+    process_start,
+)
 
 
 def test_a_moved_folder_is_the_same_and_a_copy_is_another(tmp_path: Path) -> None:
@@ -20,6 +26,24 @@ def test_a_moved_folder_is_the_same_and_a_copy_is_another(tmp_path: Path) -> Non
     folder.rename(tmp_path / "moved")
     assert folder_identity(tmp_path / "moved") == identity != folder_identity(tmp_path / "copy")
     assert folder_identity(folder) == ""
+
+
+def test_a_deleted_folder_is_told_from_a_moved_one(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace" / "service"
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    descriptor = open_folder(folder)
+    assert not os.get_inheritable(descriptor)
+    assert not is_removed(descriptor)
+    folder.parent.rename(tmp_path / "moved")
+    assert not is_removed(descriptor)
+    (tmp_path / "moved" / "service" / "lock").unlink()
+    assert not is_removed(descriptor)
+    shutil.rmtree(tmp_path / "moved")
+    folder.mkdir(parents=True)  # another one of the same name
+    assert is_removed(descriptor)
+    os.close(descriptor)
+    assert not is_removed(descriptor)
 
 
 def test_a_machine_is_another_one_after_a_reboot(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.serving.system.lock_holder import find_control_socket, find_lock_holder, find_supervisor
+from mldeploy_jupyter.serving.system.lock_holder import Processes, find_control_socket
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -20,10 +20,10 @@ def test_the_holder_of_a_lock_is_found(tmp_path: Path) -> None:
     lock, other = tmp_path / "lock", tmp_path / "other"
     other.touch()
     with lock.open("w") as file:
-        assert find_lock_holder(lock) == 0
+        assert Processes().find_lock_holder(lock) == 0
         fcntl.flock(file, fcntl.LOCK_EX)
-        assert find_lock_holder(lock) == os.getpid()
-        assert find_lock_holder(other) == find_lock_holder(tmp_path / "missing") == 0
+        assert Processes().find_lock_holder(lock) == os.getpid()
+        assert Processes().find_lock_holder(other) == Processes().find_lock_holder(tmp_path / "missing") == 0
 
 
 LISTEN = """
@@ -54,7 +54,7 @@ def test_the_socket_that_a_process_listens_on_is_found() -> None:
 
 def test_a_system_without_such_files_tells_nothing(tmp_path: Path) -> None:
     (tmp_path / "lock").touch()
-    assert find_lock_holder(tmp_path / "lock", proc=tmp_path) == 0
+    assert Processes(tmp_path).find_lock_holder(tmp_path / "lock") == 0
     assert find_control_socket(1, proc=tmp_path) == ""
 
 
@@ -67,5 +67,5 @@ def test_a_supervisor_without_its_folder_is_found_by_its_command_line(tmp_path: 
     process(5, "python", "-m", module, "--folder", "/w/services/other", "--port", "0")
     process(6, "vim", "--folder", "/w/services/svc")
     process(7, "python", "-P", "-m", module, "--folder", "/w/services/svc", "--port", "0")
-    assert find_supervisor(Path("/w/services/svc"), tmp_path) == 7
-    assert find_supervisor(Path("/w/services/sv"), tmp_path) == 0
+    assert Processes(tmp_path).find_supervisor(Path("/w/services/svc")) == 7
+    assert Processes(tmp_path).find_supervisor(Path("/w/services/sv")) == 0

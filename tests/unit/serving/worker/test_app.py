@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 
 import pytest
 
+from mldeploy_jupyter.serving.azureml.http_contract import HttpContract
 from mldeploy_jupyter.serving.http.exchange import Exchange
 from mldeploy_jupyter.serving.worker import app
 from tests.fuzz.wire import MAX_BODY, Bench, answers
@@ -35,7 +37,7 @@ def test_ids_of_the_servers_own_are_uuids_and_differ(bench: Bench) -> None:
     for _ in range(3):
         one = exchange()
         assert bench.app.assign_request_id(one) is None
-        assert one.id_headers == b"x-ms-request-id: %b\r\n" % one.id.encode()
+        assert one.id_headers == b"x-request-id: %b\r\nx-ms-request-id: %b\r\n" % (one.id.encode(), one.id.encode())
         ids.append(uuid.UUID(one.id))
     assert len(set(ids)) == 3 and {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
 
@@ -52,8 +54,16 @@ def test_ids_of_the_servers_own_are_uuids_and_differ(bench: Bench) -> None:
 def test_a_clients_ids_are_kept_as_in_v1(bench: Bench, headers: dict, request_id: str, client_id: str) -> None:
     one = exchange(**headers)
     assert bench.app.assign_request_id(one) is None and one.id == request_id
-    told = f"x-ms-request-id: {request_id}\r\n" + (f"x-ms-client-request-id: {client_id}\r\n" if client_id else "")
+    told = f"x-request-id: {request_id}\r\nx-ms-request-id: {request_id}\r\n" + (
+        f"x-ms-client-request-id: {client_id}\r\n" if client_id else ""
+    )
     assert one.id_headers == told.encode()
+
+
+def test_a_trace_id_is_returned_beside_an_id_of_the_servers_own(bench: Bench) -> None:
+    one = exchange(traceid="t")
+    assert bench.app.assign_request_id(one) is None and uuid.UUID(one.id)
+    assert one.id_headers.endswith(b"traceid: t\r\n") and b"x-ms-client-request-id" not in one.id_headers
 
 
 def test_an_id_that_is_too_long_is_refused_under_an_id_of_the_servers_own(bench: Bench) -> None:
@@ -88,12 +98,43 @@ def test_only_probes_and_metrics_are_open(bench: Bench, line: str, status: int) 
     bench.end()
 
 
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("POST /invocations", 401),  # as /score is
+        ("GET /invocations", 401),
+        ("GET /ping", 200),
+        ("GET /version", 401),
+        ("POST /ping", 405),
+        ("GET /invocations/", 404),
+    ],
+)
+def test_a_contract_has_paths_of_its_own(line: str, status: int) -> None:
+    bench = Bench(auth_enabled=True)
+    contract = HttpContract("any", {}, {}, None, ("/invocations",), ("/ping",), {"/version": b"3"})
+    assert bench.app.scorer is not None
+    bench.app.scorer.script = replace(bench.app.scorer.script, mode="raw", contract=contract)
+    bench.app.set_phase("ready")
+    assert ask(bench, line)[0] == status
+    bench.end()
+
+
 def test_before_it_is_ready_the_phase_is_told_and_liveness_answers(bench: Bench) -> None:
     bench.app.auth.set_keys({"primaryKey": "key"})
     bench.app.set_phase("init")
     status, headers, body = ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")
     assert (status, headers["retry-after"]) == (503, "1") and "init() is running" in json.loads(body)["message"]
     assert ask(bench, "GET /ready")[0] == 503 and ask(bench, "GET /")[0] == 200
+    bench.end()
+
+
+def test_readiness_is_for_a_service_that_takes_requests_and_the_supervisor_asks_earlier(bench: Bench) -> None:
+    bench.app.in_service = False  # not probed yet, or about to stop
+    status, headers, body = ask(bench, "GET /ready")
+    assert (status, headers["retry-after"]) == (503, "1") and json.loads(body)["error"]["code"] == "not-in-service"
+    assert ask(bench, "GET /")[0] == 200
+    bench.connection.private = True
+    assert ask(bench, "GET /ready")[0] == 200
     bench.end()
 
 

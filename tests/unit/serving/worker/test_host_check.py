@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -86,6 +87,27 @@ def test_no_route_answers_a_rebound_name(path: bytes) -> None:
         assert ask(bench, b"GET http://evil.com" + path + b" HTTP/1.1\r\nhost: localhost\r\n\r\n")[0] == 403
     finally:
         bench.end()
+
+
+@pytest.mark.parametrize("host", ["10.0.3.7:5001", "[fd00::7]:5001"])
+def test_a_cluster_asks_for_liveness_and_readiness_by_the_address_of_the_container(host: str) -> None:
+    check = HostCheck(["churn.example.com"], [], bound="0.0.0.0")
+    for _ in range(2):  # what passes for one path is not remembered for another
+        assert check.refuse(exchange(host, "/")) is None and check.refuse(exchange(host, "/ready")) is None
+        assert refused(check, exchange(host, "/score")) and refused(check, exchange(host, "/metrics"))
+        assert check.refuse(exchange("churn.example.com", "/score")) is None
+    assert refused(check, exchange("evil.com", "/ready"))
+    assert refused(check, exchange(host, "/ready", origin="http://evil.com"))
+    assert refused(HostCheck([], []), exchange(host, "/ready"))  # on loopback, no cluster asks
+
+
+def exchange(host: str, path: str, **headers: str) -> Any:
+    return SimpleNamespace(headers={"host": host, **headers}, target=path.encode(), path=path)
+
+
+def refused(check: HostCheck, exchange: Any) -> bool:
+    response = check.refuse(exchange)
+    return response is not None and response.status == 403
 
 
 def test_the_supervisors_own_requests_and_those_of_http_1_0_need_no_host() -> None:

@@ -13,6 +13,8 @@ from mldeploy_jupyter.serving.scoring.messages import JSON, Request, Response
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.worker.jobs import BatchResult, Job
 from mldeploy_jupyter.serving.worker.responder import Responder
+from tests.polling import wait_until
+from tests.unit.serving.log.output_pipe import captured_output
 
 
 class Sent:
@@ -80,3 +82,39 @@ def test_a_failed_run_is_marked_and_has_no_time_of_run() -> None:
     headers = fields(answered(response))[1]
     assert b"x-ms-run-function-failed: true" in headers
     assert not any(header.startswith(b"x-ms-run-fn-exec-ms") for header in headers)
+
+
+def test_a_script_cannot_replace_the_ids_of_a_request_and_may_set_others() -> None:
+    own = [(b"x-ms-request-id", b"own"), (b"x-request-id", b"own"), (b"x-own", b"1")]
+    headers = fields(answered(Response(200, b"x", headers=own)))[1]
+    assert {b"x-ms-request-id: i", b"x-request-id: own", b"x-own: 1"} <= headers
+    assert b"x-ms-request-id: own" not in headers
+
+
+class Timers(asyncio.SelectorEventLoop):
+    """A loop that keeps what is to be called later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: list[tuple[float, Any]] = []
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        self.later.append((delay, callback))
+
+
+def test_the_first_entry_after_a_pause_is_written_at_once_and_those_that_follow_together() -> None:
+    scoreboard, loop = Scoreboard(), Timers()
+    slot = scoreboard.slot(scoreboard.assign_slot())
+    responder = Responder(Settings(), slot, loop, lambda: False)
+    with captured_output() as pipe:
+        for _ in range(3):
+            exchange = Exchange(Sent(), 0.0, {})
+            exchange.method, exchange.path = "POST", "/score"
+            responder.send_response(exchange, Response(200, b"[1]", timings=dict(TIMINGS)))
+            wait_until(lambda: pipe.chunks)
+        ((delay, flush),) = loop.later
+        flush()
+        wait_until(lambda: len(pipe.chunks) > 1)
+        assert delay <= 0.02 and [chunk.count(b"\n") for chunk in pipe.chunks] == [1, 2]
+        pipe.read_entries()
+    loop.close()

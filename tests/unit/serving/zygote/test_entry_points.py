@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
@@ -89,3 +90,15 @@ def test_another_finder_of_packages_is_asked(reads: list[str], monkeypatch: pyte
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
     assert list(metadata.entry_points(group="plugins")) == []
     assert len(reads) == 2
+
+
+def test_a_zygote_begins_without_what_its_forks_may_never_need() -> None:
+    """Its own imports are what a first deployment waits for before those of the script begin."""
+    source = (
+        "import sys, mldeploy_jupyter.serving.zygote.__main__\n"
+        "from mldeploy_jupyter.serving.worker import __main__, script_check, service\n"
+        "heavy = ('importlib.metadata', 'email', 'numpy', 'pandas', 'werkzeug', 'requests')\n"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

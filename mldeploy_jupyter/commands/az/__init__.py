@@ -1,0 +1,1 @@
+"""What people who come from `az` expect: its options for results, and advice for its commands."""

@@ -1,0 +1,1 @@
+"""What builds with an engine need of it: streams, and one build."""

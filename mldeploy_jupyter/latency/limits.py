@@ -1,0 +1,9 @@
+"""What a run may be, in numbers and words that are known before anything of it is loaded."""
+
+from __future__ import annotations
+
+ARRIVALS = ("constant", "poisson")
+
+MAX_RATE = 20_000.0  # requests a second; one generator process sends fewer
+
+MAX_USERS = 10_000  # each has a connection of its own

@@ -1,0 +1,229 @@
+"""Connections that the script's thread serves itself, while calls of `run()` are short.
+
+Handing a request from the loop's thread to the script's and its answer back costs more than a short call. So, under
+load, the script's thread waits for requests with a poll of its own, reads them, and writes their answers. The loop's
+thread stays what it is: it accepts, reads whatever is unusual, keeps the deadlines, and takes the connections back as
+soon as a call is long (`worker.lead`).
+
+Meanwhile two threads touch the server's state (connections, queue, counters, log): each holds `lock` while it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import threading
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, Protocol
+
+READ_BYTES = 65536  # of one request; a longer one is read by the loop's thread
+
+AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
+
+
+class Timers(Protocol):
+    """What runs a callback later: a loop, or a `DirectPoll`."""
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any: ...
+
+
+class Lendable(Protocol):
+    """A connection, as the poll sees it.
+
+    `direct_fd` is its socket while the script's thread serves it, else -1. `returned` has what it has received and not
+    sent, from when the script's thread has returned it until the loop's thread has it back.
+    """
+
+    transport: asyncio.Transport
+    direct_fd: int
+    returned: tuple[bytes, bytes] | None
+
+    @property
+    def busy(self) -> bool: ...
+
+    def may_be_lent(self) -> bool: ...
+
+    def receive_known(self, data: bytes) -> bool: ...
+
+    def data_received(self, data: bytes) -> None: ...
+
+
+class DirectPoll:
+    """`active`: the script's thread waits here, not at its queue. `on_stopped()` is called when that ends.
+
+    `start`, `wait` and `answer` are for the script's thread, `lend`, `take_back` and `stop` for the loop's, which holds
+    the lock. Either may `write`, with the lock.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.lock = threading.RLock()
+        self.active = False
+        self.on_stopped: Callable[[], None] = lambda: None
+        self._loop = loop
+        self._closed = not AVAILABLE
+        self._is_script_thread = False  # of who holds the lock
+        self._due: list[tuple[float, Callable[..., Any], tuple[Any, ...]]] = []
+        self._connections: dict[int, Lendable] = {}
+        self._epoll: Any = None
+        self._wakeup = -1
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:
+        """As the loop's, with the lock held around the callback. Either thread may call it, with the lock.
+
+        What the script's thread asks for is called by `run_due`, a little earlier: waking the loop's thread costs more
+        than most requests.
+        """
+        if self._is_script_thread:
+            self._due.append((perf_counter() + delay, callback, args))
+        else:
+            self._loop.call_later(delay, self.call, callback, *args)
+
+    def call(self, callback: Callable[..., Any], *args: Any) -> None:
+        """Calls it with the lock held."""
+        with self.lock:
+            callback(*args)
+
+    def write(self, connection: Lendable, data: bytes) -> None:
+        """Sends an answer on a connection that the script's thread serves."""
+        try:
+            sent = os.write(connection.direct_fd, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the client is gone, which the loop's thread will find, too
+            self._return(connection)
+            return
+        if sent < len(data):
+            self._return(connection, unsent=data[sent:])
+
+    # -- the script's thread --------------------------------------------------------------------------
+
+    def start(self, on_started: Callable[[], None]) -> None:
+        """Becomes active, unless it was stopped for good. `on_started()` is called on the loop's thread."""
+        with self.lock:
+            if self._closed:
+                return
+            if self._epoll is None:
+                self._epoll = select.epoll()
+                self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+                self._epoll.register(self._wakeup, select.EPOLLIN)
+            self.active = True
+        self._loop.call_soon_threadsafe(self.call, on_started)
+
+    def wait(self, block: bool) -> None:
+        """Reads the requests that have arrived; if `block`, as soon as there is one, or `wake` is called.
+
+        Raises what a signal handler of the script's raises. A connection that it interrupts is closed.
+        """
+        events = self._epoll.poll(-1 if block else 0)
+        if not events:
+            return
+        with self.lock:
+            self._is_script_thread = True
+            try:
+                for fd, _ in events:
+                    connection = self._connections.get(fd)
+                    if connection is not None:
+                        self._receive(connection)
+                    elif fd == self._wakeup:
+                        os.eventfd_read(fd)
+            finally:
+                self._is_script_thread = False
+
+    def answer(self, send: Callable[[], None]) -> None:
+        """Calls `send` with the lock held."""
+        with self.lock:
+            self._is_script_thread = True
+            try:
+                send()
+            finally:
+                self._is_script_thread = False
+
+    def _receive(self, connection: Lendable) -> None:
+        try:
+            try:
+                data = os.read(connection.direct_fd, READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data or connection.busy or not connection.receive_known(data):
+                self._return(connection, received=data)
+        except BaseException:
+            self.drop(connection)
+            raise
+
+    def drop(self, connection: Lendable) -> None:
+        """Closes a connection on which something was interrupted, so that its client does not wait."""
+        if connection.direct_fd >= 0:
+            self._return(connection)
+        self._loop.call_soon_threadsafe(self.call, connection.transport.abort)
+
+    def _return(self, connection: Lendable, received: bytes = b"", unsent: bytes = b"") -> None:
+        self._forget(connection)
+        connection.returned = received, unsent
+        self._loop.call_soon_threadsafe(self.call, self.take_back, connection)
+
+    def _forget(self, connection: Lendable) -> None:
+        fd, connection.direct_fd = connection.direct_fd, -1
+        del self._connections[fd]
+        self._epoll.unregister(fd)
+
+    # -- the loop's thread ----------------------------------------------------------------------------
+
+    def lend(self, connection: Lendable) -> None:
+        """Lets the script's thread serve a connection from now on, if it can."""
+        if not self.active or not connection.may_be_lent() or connection.transport.get_write_buffer_size():
+            return
+        fd = connection.transport.get_extra_info("socket").fileno()
+        connection.transport.pause_reading()
+        connection.direct_fd = fd
+        self._connections[fd] = connection
+        self._epoll.register(fd, select.EPOLLIN)
+
+    def take_back(self, connection: Lendable) -> None:
+        """Serves a connection on the loop again. Does nothing if it is there."""
+        if connection.direct_fd >= 0:
+            self._forget(connection)
+            received = unsent = b""
+        elif connection.returned is not None:
+            received, unsent = connection.returned
+            connection.returned = None
+        else:
+            return
+        if connection.transport.is_closing():
+            return
+        if unsent:
+            connection.transport.write(unsent)
+        connection.transport.resume_reading()
+        if received:
+            connection.data_received(received)
+
+    def run_due(self, seconds: float) -> None:
+        """Calls what is due in so many seconds, of what the script's thread wants to be called."""
+        if self._due:
+            limit, due = perf_counter() + seconds, self._due
+            self._due = [entry for entry in due if entry[0] > limit]
+            for time, callback, args in due:
+                if time <= limit:
+                    callback(*args)
+
+    def stop(self, for_good: bool = False) -> None:
+        """Takes all connections back. The script's thread waits at its queue again; `for_good`: from now on."""
+        with self.lock:
+            self._closed = self._closed or for_good
+            if self.active:
+                self.active = False
+                for connection in list(self._connections.values()):
+                    self.take_back(connection)
+                self.wake()
+                now, due = perf_counter(), self._due
+                self._due = []
+                for time, callback, args in due:
+                    self.call_later(max(0.0, time - now), callback, *args)
+                self.on_stopped()
+
+    def wake(self) -> None:
+        """Makes `wait` return. Any thread may call it while the poll is active."""
+        os.eventfd_write(self._wakeup, 1)

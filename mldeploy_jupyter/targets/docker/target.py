@@ -1,0 +1,565 @@
+"""The target `docker`; see `targets.base.Target` for the methods."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from mldeploy_jupyter.core import process_identity
+from mldeploy_jupyter.core.errors import WebserviceException
+from mldeploy_jupyter.core.keys import are_confirmed, confirm_keys, ensure_keys
+from mldeploy_jupyter.core.records import ServiceRecord
+from mldeploy_jupyter.docker_engine import EngineError, open_engine
+from mldeploy_jupyter.serving.system.removal import remove_tree
+from mldeploy_jupyter.targets.base import (
+    Action,
+    Cancel,
+    Capabilities,
+    Emit,
+    Endpoint,
+    Finding,
+    LogLine,
+    Plan,
+    ServiceStatus,
+    Strategy,
+    TargetContext,
+    TargetFailure,
+)
+from mldeploy_jupyter.targets.docker import control, names
+from mldeploy_jupyter.targets.docker.collector import AWAY_SECONDS, LogCollector
+from mldeploy_jupyter.targets.docker.containers import ServiceContainers, list_containers
+from mldeploy_jupyter.targets.docker.ends import GONE, describe_end
+from mldeploy_jupyter.targets.docker.layout import Layout, read_layout
+from mldeploy_jupyter.targets.docker.live_record import LiveRecord, read_record, remove_record, write_record
+from mldeploy_jupyter.targets.docker.log import CollectedLog, collect, follow_log
+from mldeploy_jupyter.targets.docker.names import ServiceContainer
+from mldeploy_jupyter.targets.docker.rollout import Rollout, find_holder
+from mldeploy_jupyter.targets.docker.update_in_place import update_in_place
+from mldeploy_jupyter.targets.ports import HOST
+
+if TYPE_CHECKING:
+    from mldeploy_jupyter.docker_engine import Engine
+
+READY_SECONDS = 3.0  # for an answer to GET /ready
+
+START_SECONDS = 20.0  # for a container to begin, beside what its init() may take
+
+STOPPED_SECONDS = 4.0  # that a followed service does not run, before its log has ended
+
+REQUEST_SECONDS = 60.0  # of silence of the engine, in a deployment
+
+
+class DockerTarget:
+    """A service in containers on this machine's engine."""
+
+    capabilities = Capabilities(stop=True, needs_image=True)
+
+    def __init__(
+        self,
+        context: TargetContext,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], Any] = time.sleep,
+    ) -> None:
+        self._context = context
+        self._clock = clock
+        self._wait = wait
+        self._engines: dict[float, Engine] = {}
+
+    def check(self, plan: Plan) -> list[Finding]:
+        engine = self._open_engine("check")
+        if not engine.endpoint.is_local:
+            message = "the engine is on another machine"
+            raise TargetFailure({"code": "engine-remote", "message": message, "endpoint": engine.endpoint.url}, "check")
+        findings = [Finding("warning", f"runs on {engine.describe()}")] if engine.kind == "podman" else []
+        with _engine_failures("check"):
+            containers = self._on(engine, plan.service.name)
+            port = plan.config.get("port") or 0
+            own = {container.port for container in containers.find()}
+            found = find_holder(containers, port) if port and port not in own else {}
+        holder = found.get("holder") or {}
+        if holder.get("service"):
+            neighbour = holder["service"]
+            return [
+                Finding(
+                    "error",
+                    f"port {port} is in use",
+                    f"the service {neighbour} has it",
+                    f"choose another port, or remove it with `mldeploy service delete -n {neighbour}`",
+                    "port-in-use",
+                )
+            ]
+        if found and not self._is_own_process_port(plan, port):
+            raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **found}, "check")
+        return findings
+
+    def apply(self, plan: Plan, strategy: Strategy, emit: Emit, cancel: Cancel) -> Endpoint:
+        emit("rollout", "started")
+        engine = self._open_engine("rollout")
+        folder = self._folder(plan.service.name)
+        containers = self._on(engine, plan.service.name)
+        keys_path = folder / "keys.json"
+        given_keys = (plan.secrets.get("primary_key"), plan.secrets.get("secondary_key"))
+        with _engine_failures("rollout"):
+            layout = read_layout(containers, read_record(folder))
+            for container in layout.others:
+                containers.remove(container)
+            layout = replace(layout, others=[])
+            is_running = layout.serving is not None and layout.serving.is_running
+            ensure_keys(keys_path, *(() if is_running else given_keys))
+            rollout = Rollout(
+                containers,
+                folder,
+                plan,
+                strategy,
+                emit,
+                cancel,
+                lambda: collect(self._collector(plan.service)),
+                self._wait,
+            )
+            serving = layout.serving
+            if not plan.image:
+                container, answer = update_in_place(rollout, layout)
+            elif serving is not None and self._has_switched(layout, plan):
+                container, answer = serving, self._adopt(containers, serving, emit)
+                rollout.retire(layout.retired)
+            else:
+                containers.inspect_image(plan.image)
+                containers.ensure_volume()
+                container, answer = rollout.run(layout, keys_path.read_bytes())
+            if any(given_keys) or (container is serving and not are_confirmed(keys_path)):
+                # New keys take effect with the new revision.
+                ensure_keys(keys_path, *given_keys)
+                self._send_keys(containers, container, keys_path)
+            confirm_keys(keys_path)
+        details: dict[str, Any] = {k: answer[k] for k in ("modules", "sample_scored", "warnings") if k in answer}
+        return _endpoint(container, engine, **details)
+
+    def control(self, service: ServiceRecord, action: Action, emit: Emit) -> None:
+        with _engine_failures():
+            containers = self._containers(service)
+            layout = read_layout(containers, read_record(self._folder(service.name)))
+            serving = layout.serving
+            if action == "stop":
+                self._stop(containers, layout)
+                collect(self._collector(service))
+            elif action == "regen_keys":
+                if serving is not None:
+                    self._send_keys(containers, serving, self._folder(service.name) / "keys.json")
+                confirm_keys(self._folder(service.name) / "keys.json")
+            elif serving is None:
+                raise WebserviceException(
+                    f"{service.name} cannot be started as it was",
+                    why="its container was removed by another hand",
+                    hint=f"deploy it again, or delete it: mldeploy service delete {service.name}",
+                )
+            elif action == "start":
+                self._start(containers, layout, service)
+            elif action == "restart":
+                if not serving.is_running:
+                    raise WebserviceException(
+                        f"{service.name} is not running",
+                        why="its container was stopped or ended",
+                        hint=f"start it with `mldeploy service start -n {service.name}`",
+                    )
+                _require_ok(service, self._call(containers, serving, "restart"))
+
+    def status(self, service: ServiceRecord) -> ServiceStatus:
+        folder = self._folder(service.name)
+        record = read_record(folder)
+        try:
+            containers = self._containers(service, AWAY_SECONDS)
+            layout = read_layout(containers, record)
+            serving = layout.serving
+            if serving is None:
+                if record.container:
+                    return ServiceStatus("Unhealthy", record.revision, record.deployment_id, failure=GONE)
+                return ServiceStatus("Absent" if layout.is_empty else "Failed")
+            self._remember(folder, layout, containers.engine)
+            return self._status(containers, layout, serving)
+        except EngineError as error:
+            if not record.engine and not service.revision:
+                return ServiceStatus("Absent")
+            return ServiceStatus("Unhealthy", record.revision, record.deployment_id, failure=error.failure)
+
+    def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:
+        from mldeploy_jupyter.targets.process_log import read_log
+
+        collector, path = self._collector(service), self._log_path(service.name)
+        if follow:
+            going_on = _GoingOn(lambda: self._may_write(service), self._clock)
+            return follow_log(collector, path, tail=tail, going_on=going_on, wait=self._wait)
+        collect(collector)
+        return read_log(path, tail=tail)
+
+    def open_log(self, service: ServiceRecord) -> CollectedLog:
+        """The log with numbered lines, which is kept current while it is read."""
+        return CollectedLog(self._collector(service), self._log_path(service.name))
+
+    def delete(self, service: ServiceRecord, emit: Emit) -> None:
+        self.leave(service, emit)
+        folder = self._folder(service.name)
+        errors = remove_tree(folder)
+        if folder.exists():
+            raise WebserviceException(
+                f"the folder of {service.name} could not be removed: {folder}",
+                why=str(errors[0]) if errors else "a file was made in it meanwhile",
+                hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
+            )
+        emit("", "log", "no container, no volume and no file is left")
+
+    def leave(self, service: ServiceRecord, emit: Emit) -> None:
+        """Removes the service from the engine, and the images that only it used; keys and log on this machine stay.
+
+        Raises:
+            TargetFailure: the engine is away, or something could not be removed.
+        """
+        with _engine_failures():
+            containers = self._containers(service)
+            collect(self._collector(service))
+            containers.remove_all()
+        remove_record(self._folder(service.name))
+
+    def discover(self) -> Iterator[ServiceRecord]:
+        try:
+            engine = self._open_engine()
+            with _engine_failures():
+                found = list_containers(engine, self._context.workspace_id)
+        except TargetFailure:
+            return
+        for name in sorted({container.service for container in found}):
+            containers = self._on(engine, name)
+            with suppress(EngineError):
+                yield self._describe(containers, read_layout(containers, LiveRecord()))
+
+    def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
+        with _engine_failures():
+            containers = self._containers(service)
+            folder = self._folder(service.name)
+            layout = read_layout(containers, read_record(folder))
+            for container in layout.others:
+                if container.deployment_id == deployment_id and container.is_running:
+                    self._end_attempt(containers, container, deployment_id)
+            layout = read_layout(containers, replace(read_record(folder), container=""))
+            self._settle(containers, layout, folder)
+
+    def refuse_endpoint(self, service: ServiceRecord, uri: str) -> str:
+        """Why what listens at `uri` is not proven to be the service; "" when its listener has that port."""
+        address = urlsplit(uri)
+        if (address.scheme, address.hostname) != ("http", HOST):  # the store's row was changed by another hand
+            return f"a local service listens on http://{HOST}, and on no other address"
+        try:
+            found = self._containers(service, AWAY_SECONDS).find()
+        except (EngineError, TargetFailure):
+            return "the container engine does not answer, so who listens there is not known"
+        ports = [one.port for one in found if one.role == names.LISTENER_ROLE and one.is_running]
+        if not ports:
+            return f"its listener does not run, and another program may listen on port {address.port}"
+        if address.port not in ports:
+            return f"the service listens on port {ports[-1]} now, and another program on port {address.port}"
+        return ""
+
+    def is_running(self, name: str) -> bool:
+        """Whether the service has a container that runs, or may have one: the engine is away."""
+        try:
+            found = self._containers(ServiceRecord(name, "docker"), AWAY_SECONDS).find()
+        except EngineError:
+            return True
+        return any(container.may_run for container in found)
+
+    def live_settings(self, service: ServiceRecord) -> dict[str, Any]:
+        """The settings of the server that serves, or served last; {} where that is not known."""
+        with suppress(EngineError):
+            return read_layout(self._containers(service), LiveRecord()).settings
+        return {}
+
+    # What the engine has
+
+    def _open_engine(self, stage: str = "", timeout: float = REQUEST_SECONDS) -> Engine:
+        with _engine_failures(stage):
+            return self._engine(timeout)
+
+    def _engine(self, timeout: float) -> Engine:
+        if timeout not in self._engines:
+            client = self._context.clients.get("docker")
+            self._engines[timeout] = open_engine(client=client, timeout=timeout)
+        return self._engines[timeout]
+
+    def _containers(self, service: ServiceRecord, timeout: float = REQUEST_SECONDS) -> ServiceContainers:
+        """Raises `EngineError`."""
+        return self._on(self._engine(timeout), service.name)
+
+    def _on(self, engine: Engine, name: str) -> ServiceContainers:
+        return ServiceContainers(engine, self._context.workspace_id, name, self._context.services.parent)
+
+    def _collector(self, service: ServiceRecord) -> LogCollector:
+        return LogCollector(
+            lambda: self._engine(AWAY_SECONDS), self._context.workspace_id, service.name, self._log_path(service.name)
+        )
+
+    def _folder(self, name: str) -> Path:
+        return self._context.services / name
+
+    def _log_path(self, name: str) -> Path:
+        return self._folder(name) / "logs" / "service.log"
+
+    def _call(self, containers: ServiceContainers, container: ServiceContainer, op: str, **more: Any) -> dict[str, Any]:
+        try:
+            return control.call(containers.engine, container.id, op, **more)
+        except control.ContainerGone as error:
+            raise EngineError(describe_end(containers, container)) from error
+
+    # Parts of a deployment
+
+    def _has_switched(self, layout: Layout, plan: Plan) -> bool:
+        """Whether this very deployment has the traffic: an earlier call was killed after its switch."""
+        serving, wanted = layout.serving, plan.config.get("port") or 0
+        return (
+            serving is not None
+            and serving.is_running
+            and layout.deployment_id == plan.revision.deployment_id
+            and layout.listener is not None
+            and layout.listener.is_running
+            and wanted in (0, layout.listener.port)
+        )
+
+    def _adopt(self, containers: ServiceContainers, serving: ServiceContainer, emit: Emit) -> dict[str, Any]:
+        """Completes a deployment that has the traffic already."""
+        containers.keep_running(serving, True)
+        answer = self._call(containers, serving, "await")
+        emit("rollout", "finished", f"container {serving.name} serves already")
+        for stage in ("probe", "switch"):
+            emit(stage, "started")
+            emit(stage, "finished")
+        return answer
+
+    def _send_keys(self, containers: ServiceContainers, container: ServiceContainer, path: Path) -> None:
+        containers.put_files(container, {names.KEYS: path.read_bytes()})
+        if container.is_running or container.state == "created":
+            answer = self._call(containers, container, "keys", timeout=control.ANSWER_SECONDS)
+            if not answer.get("ok"):
+                raise EngineError(answer.get("failure") or {"code": "engine-error", "message": "no reason was given"})
+        confirm_keys(path)
+
+    def _end_attempt(self, containers: ServiceContainers, container: ServiceContainer, deployment_id: str) -> None:
+        """Cancels what a runner that died has begun, unless its switch is under way: that is waited for."""
+        with suppress(control.ContainerGone, EngineError):
+            answer = control.call(
+                containers.engine, container.id, "cancel", timeout=control.ANSWER_SECONDS, deployment_id=deployment_id
+            )
+            if (answer.get("failure") or {}).get("code") != "too-late":
+                return
+            end = self._clock() + START_SECONDS
+            while self._clock() < end and not containers.read_json(container, "live.json"):
+                self._wait(0.1)
+
+    def _settle(self, containers: ServiceContainers, layout: Layout, folder: Path) -> None:
+        """Leaves only what serves; nothing, when nothing does."""
+        for container in layout.leftovers:
+            containers.remove(container)
+        if layout.serving is None:
+            if layout.listener is not None:
+                containers.remove(layout.listener)
+            containers.remove_volume()
+            remove_record(folder)
+            return
+        containers.keep_running(layout.serving, True)
+        self._remember(folder, layout, containers.engine)
+
+    def _remember(self, folder: Path, layout: Layout, engine: Engine) -> None:
+        """Writes down what serves, when nothing else could: then it is known at a glance."""
+        serving = layout.serving
+        if serving is None or layout.leftovers:
+            return
+        found = LiveRecord(serving.id, layout.revision, layout.deployment_id, serving.port, engine.endpoint.url)
+        known = read_record(folder)
+        if found != replace(known, changing="") or (known.changing and known.changing == layout.deployment_id):
+            with suppress(OSError, WebserviceException):
+                write_record(folder, found)
+
+    # Parts of a control
+
+    def _stop(self, containers: ServiceContainers, layout: Layout) -> None:
+        for container in (layout.serving, *layout.retired):
+            if container is not None and container.may_run:
+                containers.stop(container)
+        if layout.listener is not None and layout.listener.may_run:
+            containers.stop(layout.listener, 2)
+
+    def _start(self, containers: ServiceContainers, layout: Layout, service: ServiceRecord) -> None:
+        serving, listener = layout.serving, layout.listener
+        assert serving is not None
+        if listener is None:
+            raise EngineError({**GONE, "what": "the listener of the service is gone"})
+        if not listener.may_run:
+            containers.start(listener)
+        containers.keep_running(serving, True)
+        if not serving.may_run:
+            containers.start(serving)
+        limit = float(layout.settings.get("init_timeout") or 300.0) + START_SECONDS
+        end = self._clock() + limit
+        while not _is_ready(listener.port):
+            state = containers.inspect(serving).get("State") or {}
+            if not state.get("Running") or state.get("Restarting"):
+                raise EngineError(describe_end(containers, serving))
+            if self._clock() >= end:
+                raise EngineError({"code": "init-timeout", "stage": "init", "message": f"not ready after {limit:g} s"})
+            self._wait(0.05)
+
+    # Parts of a status
+
+    def _status(self, containers: ServiceContainers, layout: Layout, serving: ServiceContainer) -> ServiceStatus:
+        listener, engine = layout.listener, containers.engine
+        endpoint = _endpoint(serving, engine)
+        details: dict[str, Any] = {"last_deploy": {}, "container": serving.name, "engine": engine.describe()}
+        status = ServiceStatus("Live", layout.revision, layout.deployment_id, endpoint, details=details)
+        listener_runs = listener is not None and listener.may_run
+        if not serving.may_run and not listener_runs:
+            return replace(status, state="Stopped")
+        data = containers.inspect(serving)
+        state = data.get("State") or {}
+        details |= {"restarts": data.get("RestartCount", 0), "last_exit": _read_last_exit(state.get("Health") or {})}
+        if not state.get("Running") or state.get("Restarting"):
+            return replace(status, state="Unhealthy", failure=describe_end(containers, serving))
+        if listener is None or not listener.is_running:
+            failure = describe_end(containers, listener) if listener is not None else GONE
+            return replace(status, state="Unhealthy", failure={**failure, "what": "the listener does not run"})
+        if _is_ready(listener.port):
+            return status
+        failure = self._ask_why(containers, serving)
+        if restarts := details["restarts"]:
+            times = f"{restarts} time{'' if restarts == 1 else 's'}"
+            failure = {**failure, "message": f"{failure['message']}; its container was started again {times}"}
+        return replace(status, state="Unhealthy", failure=failure)
+
+    def _ask_why(self, containers: ServiceContainers, serving: ServiceContainer) -> dict[str, Any]:
+        """Why a container that runs is not ready, from its supervisor."""
+        try:
+            answer = control.call(containers.engine, serving.id, "status", timeout=AWAY_SECONDS, ask_workers=True)
+        except (control.ContainerGone, EngineError) as error:
+            return {"code": "supervisor-silent", "message": str(error) or "it does not answer"}
+        failure = answer.get("failure") or (answer.get("last_deploy") or {}).get("failure")
+        return failure or {"code": "not-ready", "message": f"it is not ready: {answer.get('state', 'starting')}"}
+
+    def _may_write(self, service: ServiceRecord) -> bool:
+        """Whether more may be logged: it runs, or the engine is away, with which one that has been live comes back."""
+        try:
+            found = self._containers(service, AWAY_SECONDS).find()
+        except EngineError:
+            return bool(service.revision)
+        return any(container.may_run for container in found if container.role == names.SERVICE_ROLE)
+
+    def _describe(self, containers: ServiceContainers, layout: Layout) -> ServiceRecord:
+        """A service as it is found; its endpoint also has the image and what its labels say: see `_describe_image`."""
+        serving, endpoint = layout.serving, {}
+        if serving is not None:
+            endpoint = {**_endpoint(serving, containers.engine).to_dict(), **_describe_image(containers, layout)}
+        return ServiceRecord(
+            containers.service,
+            "docker",
+            "Local",
+            workspace_id=self._context.workspace_id,
+            revision=layout.revision,
+            deployment_id=layout.deployment_id,
+            endpoint=endpoint,
+            auth_enabled=layout.settings.get("auth_enabled") is not False,
+            folder=str(self._folder(containers.service)),
+        )
+
+    def _is_own_process_port(self, plan: Plan, port: int) -> bool:
+        """Whether the service runs as a process on that port, and moves to a container: it is stopped before."""
+        return plan.service.target == "local" and plan.service.endpoint.get("port") == port
+
+
+@contextmanager
+def _engine_failures(stage: str = "") -> Iterator[None]:
+    """Raises an `EngineError` in its block as a `TargetFailure` of the stage."""
+    try:
+        yield
+    except EngineError as error:
+        raise TargetFailure(error.failure, stage or "rollout") from error
+
+
+class _GoingOn:
+    """Whether a log may still grow, asked once a second at most.
+
+    An engine that is restarted ends the containers first and starts them last: one that does not run has to be seen
+    so for `STOPPED_SECONDS` before it counts.
+    """
+
+    def __init__(self, ask: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._ask, self._clock = ask, clock
+        self._due = self._runs_until = clock()
+        self._answer = True
+
+    def __call__(self) -> bool:
+        now = self._clock()
+        if now >= self._due:
+            if self._ask():
+                self._runs_until = self._clock() + STOPPED_SECONDS
+            self._answer = self._clock() < self._runs_until
+            self._due = self._clock() + 1.0
+        return self._answer
+
+
+def _endpoint(container: ServiceContainer, engine: Engine, **details: Any) -> Endpoint:
+    uri = f"http://{HOST}:{container.port}"
+    details = {"port": container.port, "host": process_identity.host_name(), **details}
+    return Endpoint(f"{uri}/score", f"{uri}/swagger.json", {"container": container.name, **details})
+
+
+def _describe_image(containers: ServiceContainers, layout: Layout) -> dict[str, Any]:
+    """The image of what serves: its name, `image_id`, and `receipt`, the part of it that the labels have.
+
+    Code that a reload has put into the container is no part of the image; the receipt then names no bundle.
+    """
+    assert layout.serving is not None
+    id = str(containers.inspect(layout.serving).get("Image") or "")
+    found = containers.inspect_image(id) if id else {}
+    labels = (found.get("Config") or {}).get("Labels") or {}
+    known = {key: str(labels.get(f"{names.PREFIX}.{key}") or "") for key in ("bundle", "lock", "python")}
+    if layout.revision != layout.serving.revision:
+        known["bundle"] = ""
+    tags = [str(tag).removeprefix("localhost/") for tag in found.get("RepoTags") or []]
+    own = f"{names.image_repository(containers.workspace_id, containers.service)}:"
+    tags.sort(key=lambda tag: (not tag.startswith(own), tag))
+    return {"image": tags[0] if tags else id, "image_id": id, "receipt": {"image": id, **known} if id else {}}
+
+
+def _is_ready(port: int) -> bool:
+    """Whether the service answers `GET /ready` with 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=READY_SECONDS)
+    try:
+        connection.request("GET", "/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _read_last_exit(health: dict[str, Any]) -> dict[str, Any] | None:
+    """Why a worker died last, as the image's own check of its health printed it; None when none has."""
+    for entry in reversed(health.get("Log") or []):
+        for line in str(entry.get("Output") or "").splitlines():
+            if line.startswith("{"):
+                with suppress(ValueError):
+                    return dict(json.loads(line))
+        return None
+    return None
+
+
+def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
+    if not answer.get("ok"):
+        raise WebserviceException(
+            f"{service.name} did not do it",
+            why=str((answer.get("failure") or {}).get("message", "no reason was given")),
+            hint=f"see its log with `mldeploy service get-logs -n {service.name}`",
+        )

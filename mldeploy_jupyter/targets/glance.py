@@ -1,0 +1,16 @@
+"""What a service does, as far as it can be seen without asking it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Glance:
+    """`state` is Live, Unhealthy, Stopped or Absent; `pid` that of the supervisor, 0 without one on this machine.
+
+    Live means that the supervisor or container runs: whether its workers answer is not known.
+    """
+
+    state: str
+    pid: int = 0
