@@ -121,7 +121,7 @@ def run_check(context: Context, args: Args, script: Script, models: list[str], f
         progress.end()
     _note_output(context, checked, progress)
     if not checked.result.get("ok"):
-        raise _explain(script, checked)
+        raise _explain(script, checked, args)
     for warning in run_warnings(script, checked):
         context.note(f"warning: {warning}")
     return checked
@@ -227,8 +227,9 @@ def _note_output(context: Context, checked: ScriptCheck, progress: CheckProgress
         context.note(_output_line(line))
 
 
-def _explain(script: Script, checked: ScriptCheck) -> MldeployError:
+def _explain(script: Script, checked: ScriptCheck, args: Args) -> MldeployError:
     from mldeploy_jupyter.core.diagnosis import ScriptInfo, explain
+    from mldeploy_jupyter.core.diagnosis.package_source import package_source
 
     version = script.cell.version if script.cell is not None else 0
     info = ScriptInfo(
@@ -240,7 +241,9 @@ def _explain(script: Script, checked: ScriptCheck) -> MldeployError:
         original=str(script.path),
         notebook_names=script.notebook_names,
     )
-    settings = {**checked.settings, "checking": True}
+    files = {"conda_file": args.conda_file, "requirements_file": args.requirements_file}
+    packages = package_source({**files, "environment": files if any(files.values()) else None}, sys.executable)
+    settings = {**checked.settings, "checking": True, "packages": packages}
     cause = explain(checked.result.get("failure") or {}, script=info, settings=settings, models=checked.models)
     error = EntryScriptError(cause.what, why=cause.why, hint=cause.hint, where=cause.where, code=cause.code)
     error.excerpt = cause.excerpt

@@ -8,6 +8,7 @@ other text, `printable_line` for a field that has one line, `json_text` for data
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 import sys
@@ -122,15 +123,20 @@ def one_line(text: str) -> str:
     return " ".join(clean(text, colour=False).split())
 
 
-_PIP = r"(?<!-m )(?<![%!\w./-])(?:((?![!%])\S*python[\d.]*) -m )?pip install\b"
+_PIP = r"(?<!-m )(?<!uv )(?<![%!\w./-])(?:((?![!%])\S*python[\d.]*) -m )?(uv )?pip install\b"
 
 
-def in_ipython_words(text: str) -> str:
-    """The text with `pip install`, which is meant for a shell, as it is typed in a notebook."""
+def in_ipython_words(text: str, has_pip: bool | None = None) -> str:
+    """The text with `pip install`, which is meant for a shell, as it is typed in a notebook.
+
+    `has_pip` is whether this interpreter has pip; in an environment that uv made, `%uv pip` does the same.
+    """
 
     def replaced(match: re.Match[str]) -> str:
-        own = match[1] in (None, "python", sys.executable)
-        return "%pip install" if own else f"!{match[0]}"
+        if match[1] not in (None, "python", sys.executable):
+            return f"!{match[0]}"
+        pip = importlib.util.find_spec("pip") is not None if has_pip is None else has_pip
+        return "%pip install" if pip and not match[2] else "%uv pip install"
 
     return re.sub(_PIP, replaced, text)
 

@@ -32,6 +32,7 @@ def diagnose_failure(
     """
     from mldeploy_jupyter.core.bundle import builder
     from mldeploy_jupyter.core.diagnosis import explain
+    from mldeploy_jupyter.core.diagnosis.package_source import package_source
     from mldeploy_jupyter.images.context import APP
 
     failure = dict(failure)
@@ -51,7 +52,12 @@ def diagnose_failure(
     failure.setdefault("versions", _locked_versions(lock))
     failure.setdefault("other_models", find_other_models(folder, failure, {model.name for model in models}))
     service = folder.open_store().get_service(str(settings.get("service") or ""))
-    settings = {**settings, "updating": service is not None and service.revision > 0}
+    own_python = str(settings.get("python") or "") if settings.get("app_root") else ""  # in a container, not this one
+    settings = {
+        **settings,
+        "updating": service is not None and service.revision > 0,
+        "packages": package_source(inference, own_python),
+    }
     return explain(failure, script=script, settings=settings, models=models)
 
 

@@ -69,8 +69,9 @@ class ScriptCheck:
     def explain(self, script: ScriptInfo) -> Cause:
         """Why the script failed, with the line of the cell that `script` knows."""
         from mldeploy_jupyter.core.diagnosis import explain
+        from mldeploy_jupyter.core.diagnosis.package_source import package_source
 
-        settings = {**self.settings, "checking": True}
+        settings = {**self.settings, "checking": True, "packages": package_source({}, self.settings["python"])}
         return explain(self.result.get("failure") or {}, script=script, settings=settings, models=self.models)
 
 

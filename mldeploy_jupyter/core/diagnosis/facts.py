@@ -111,6 +111,12 @@ class Facts:
         return {}
 
     @property
+    def packages(self) -> dict[str, Any]:
+        """Where the service's packages come from, as `package_source` says; empty where that is not known."""
+        packages = self.settings.get("packages")
+        return packages if isinstance(packages, dict) else {}
+
+    @property
     def is_check(self) -> bool:
         """Whether the script was only checked, by a cell or by `mldeploy script check`: there is no service."""
         return bool(self.settings.get("checking"))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from pathlib import Path, PurePath
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.facts import Facts, describe_exception, exception_attribute
 from mldeploy_jupyter.core.diagnosis.loading_rules import is_loading
+from mldeploy_jupyter.core.diagnosis.package_source import describe_adding, short_path
 from mldeploy_jupyter.core.environment.distributions import distribution_of, known_distribution
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script import entry_script
@@ -63,18 +63,18 @@ def local_module(facts: Facts) -> Cause | None:
     script = Path(facts.script.original)
     root = path.parent
     what = f"the module {top} is not in the service"
-    shown = _short(path)
+    shown = short_path(path)
     in_model = _is_in_model(facts, top)
     why = f"it lies in {shown}, and only what is beside {script.name} is shipped with it"
     why = f"the model file refers to it, and it lies in {shown}" if in_model else why
     if in_model and root == script.parent:
         hint = f"import {top} in {script.name}, so that it is shipped, too"
     elif script.is_relative_to(root):  # the folder that has the module has the script, too, further down
-        hint = f'deploy with source_directory="{_short(root)}" and entry_script="{script.relative_to(root)}" in '
+        hint = f'deploy with source_directory="{short_path(root)}" and entry_script="{script.relative_to(root)}" in '
         hint += "InferenceConfig(...)"
         hint += f", or leave {top}. out of the import" if path == script.parent and not in_model else ""
     else:
-        hint = f"copy {shown} into {_short(script.parent)}, beside {script.name}"
+        hint = f"copy {shown} into {short_path(script.parent)}, beside {script.name}"
         hint += f", and import {top} in {script.name}" if in_model else ""
     hint += f"; {facts.retry_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module, path=str(path))
@@ -96,8 +96,10 @@ def pickled_module(facts: Facts) -> Cause | None:
         return None
     what = f"the model needs the module {top}, which is not in the service"
     why = f"the name stands in the model file, not in {facts.script.name}: {said}"
-    hint = f"copy the module {top} beside {facts.script.name} and import it there; if a package brings it, add that "
-    hint += f"package to the conda file or the requirements; {facts.retry_hint()}"
+    hint = (
+        f"copy the module {top} beside {facts.script.name} and import it there; if a package brings it, look up that "
+    )
+    hint += f"package's name and {describe_adding(facts.packages)}; {facts.retry_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module)
 
 
@@ -114,11 +116,10 @@ def module_missing(facts: Facts) -> Cause | None:
     package = known_distribution(module)
     if not package:
         hint = f"if {module} is a module of yours, put it beside {facts.script.name}; if a package brings it, look up "
-        hint += f"that package's name and add it to the conda file or the requirements; then {facts.deploy_hint()}"
+        hint += f"that package's name and {describe_adding(facts.packages)}; then {facts.deploy_hint()}"
         return facts.cause("module-missing", what, why, hint, module=module)
     named = "" if package.lower() == top.lower() else f" (the package that brings {top})"
-    hint = f"add {package}{named} to the conda file or the requirements; if the service uses this Python's own "
-    hint += f"packages, pip install {package}; then {facts.deploy_hint()}"
+    hint = f"{describe_adding(facts.packages, package, named)}; then {facts.deploy_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
 
 
@@ -163,12 +164,6 @@ def _is_in_model(facts: Facts, top: str) -> bool:
         return is_loading(facts) and top not in entry_script.check(facts.script.text, facts.script.name).imports
     except EntryScriptError:
         return False
-
-
-def _short(path: Path) -> str:
-    """The path relative to the current folder where that is shorter."""
-    relative = os.path.relpath(path)
-    return relative if len(relative) < len(str(path)) else str(path)
 
 
 def _unshipped_helpers(facts: Facts) -> set[str]:

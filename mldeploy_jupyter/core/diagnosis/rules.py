@@ -77,9 +77,10 @@ def explain(
     """The cause of a failure. Never raises, even for odd data; a failure that no rule knows keeps its own message.
 
     `failure` is the data that the server or a target reported. `script` is the revision's entry script, `settings` are
-    its server's settings, with three additions: `versions` (distribution -> version in its environment, which may be
-    in `failure` instead), `updating` (an older revision goes on serving), `checking` (a cell only checked the
-    script). `models` are `ModelRecord`s or their data. Times are shown in `timezone`, by default the local one.
+    its server's settings, with four additions: `versions` (distribution -> version in its environment, which may be
+    in `failure` instead), `packages` (where these come from: `package_source`), `updating` (an older revision goes on
+    serving), `checking` (a cell only checked the script). `models` are `ModelRecord`s or their data. Times are shown
+    in `timezone`, by default the local one.
     """
     facts = Facts(dict(failure), script or ScriptInfo(), dict(settings or {}), list(models), timezone)
     for rule in RULES:

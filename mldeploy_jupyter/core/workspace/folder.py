@@ -28,7 +28,7 @@ from mldeploy_jupyter.core.files import (
 )
 from mldeploy_jupyter.core.json_record import JsonRecord
 from mldeploy_jupyter.core.store.store import Store
-from mldeploy_jupyter.core.workspace import known_workspaces
+from mldeploy_jupyter.core.workspace import access, known_workspaces
 from mldeploy_jupyter.serving.system.removal import remove_tree
 
 Opened = TypeVar("Opened")
@@ -143,8 +143,9 @@ def find_workspace(
 
     Without `start`, it is the workspace that the variable MLDEPLOY_WORKSPACE names, or the one nearest to the current
     directory. The search ends at the home directory and at the border of the file system. Raises `WorkspaceError` when
-    the variable names no workspace, when `config.json` cannot be read, or when the folder belongs to another user and
-    the variable does not name the folder `.mldeploy` itself.
+    the variable names no workspace, when `config.json` cannot be read, when the folder belongs to another user and
+    the variable does not name the folder `.mldeploy` itself, or when the folder where the search begins may not be
+    looked into.
     """
     named = environ.get(VARIABLE)
     if start is None and named:
@@ -164,6 +165,7 @@ def find_workspace(
             why="it was removed while this program stood in it",
             hint="change to a folder that exists: cd, or os.chdir(...)",
         ) from None
+    access.check_searchable(here if here.name == FOLDER else here / FOLDER)
     roots = [directory / FOLDER for directory in search_folders(here)]
     for root in [here, *roots] if here.name == FOLDER else roots:
         if _is_workspace(root):
@@ -187,6 +189,8 @@ def load_workspace(root: Path) -> WorkspaceFolder:
         wrong = [key for key in ("id", "name", "store", "artifacts") if not isinstance(data.get(key), str)]
         if wrong:
             raise ValueError(f"missing or not a string: {', '.join(wrong)}")
+    except PermissionError as error:
+        raise access.unreadable(path) from error
     except (OSError, ValueError) as error:
         raise WorkspaceError(
             f"the workspace's settings cannot be read: {path}",
@@ -354,6 +358,7 @@ def _find_former_id(root: Path) -> str:
 
 def _load_named(path: Path, environ: Mapping[str, str]) -> WorkspaceFolder | None:
     """The workspace whose folder, or the folder around it, is `path`."""
+    access.check_searchable(path if path.name == FOLDER else path / FOLDER)
     for root in (path, path / FOLDER) if path.name == FOLDER else (path / FOLDER,):
         if _is_workspace(root):
             _check_owner(root, environ)
@@ -375,7 +380,7 @@ def _check_owner(root: Path, environ: Mapping[str, str] = os.environ) -> None:
     trusted = environ.get(VARIABLE)
     if owners != {os.geteuid()} and (not trusted or Path(trusted).expanduser().absolute() != root):
         raise WorkspaceError(
-            f"the workspace belongs to another user: {root}",
+            f"the workspace belongs to another user, {access.owner_name(max(owners - {os.geteuid()}))}: {root}",
             why="its owner could make this program load any model",
             hint=f"if you trust it: export {VARIABLE}={root}",
         )

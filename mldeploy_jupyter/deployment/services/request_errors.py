@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.deployment.plan import open_service_target
@@ -34,6 +34,7 @@ def find_request_error(
     """
     from mldeploy_jupyter.core.bundle import builder
     from mldeploy_jupyter.core.diagnosis import SourceMap
+    from mldeploy_jupyter.core.diagnosis.package_source import package_source
 
     revision = folder.open_store().get_revision(service.name, service.revision)
     if not request_id or revision is None or not revision.bundle_digest:
@@ -56,13 +57,15 @@ def find_request_error(
     frames = re.findall(r'File "([^"]+)", line (\d+)', "\n".join(traceback))
     lines_of_script = [int(line) for file, line in frames if file == str(running)]
     info = _script_info(folder, script)
-    cause = _named_cause(raised, info, service.name)
+    own_python = str(revision.settings.get("python") or "") if revision.settings.get("app_root") else ""
+    packages = package_source(revision.inference_config, own_python)
+    cause = _named_cause(raised, info, {"service": service.name, "updating": True, "packages": packages})
     if not raised or not lines_of_script:
         return raised, "", cause
     return raised, SourceMap(info, {}).locate_line(lines_of_script[-1]).where, cause
 
 
-def _named_cause(raised: str, script: ScriptInfo, service: str) -> Cause | None:
+def _named_cause(raised: str, script: ScriptInfo, settings: dict[str, Any]) -> Cause | None:
     """The cause of a name or module that the script lacks; None for other exceptions."""
     from mldeploy_jupyter.core.diagnosis import explain
 
@@ -70,7 +73,7 @@ def _named_cause(raised: str, script: ScriptInfo, service: str) -> Cause | None:
     if kind not in ("NameError", "ModuleNotFoundError"):
         return None
     failure = {"code": "run-raised", "stage": "run", "exception": {"type": kind, "message": message}}
-    return explain(failure, script=script, settings={"service": service, "updating": True})
+    return explain(failure, script=script, settings=settings)
 
 
 def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str], bool]:

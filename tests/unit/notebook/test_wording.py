@@ -9,6 +9,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.commands import COMMANDS, UsageError
 from mldeploy_jupyter.core.errors import RunEnvironmentException
+from mldeploy_jupyter.core.text import in_ipython_words
 from mldeploy_jupyter.notebook.magics import magics
 from mldeploy_jupyter.notebook.session import Session
 from mldeploy_jupyter.notebook.wording import SHORT_MAGICS, in_magic_words, in_notebook_words, in_short_magics
@@ -38,6 +39,8 @@ def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -
         ("uv-pip install x; !pip install y", "uv-pip install x; !pip install y"),
         (f'{sys.executable} -m pip install "uvloop>=0.22"', '%pip install "uvloop>=0.22"'),
         ("/other/bin/python3.12 -m pip install x", "!/other/bin/python3.12 -m pip install x"),
+        (f"{sys.executable} -m uv pip install x", "%uv pip install x"),
+        ("/other/bin/python -m uv pip install x", "!/other/bin/python -m uv pip install x"),
     ],
 )
 def test_a_package_is_installed_as_it_is_typed_in_a_notebook(shell: str, notebook: str) -> None:
@@ -69,3 +72,7 @@ def test_a_cell_magic_is_named_with_both_signs() -> None:
     )
     worded = in_magic_words(error, "%%entry_script")
     assert worded.what == "--x is not an option of %%entry_script" and worded.hint == "run: %%entry_script?"
+
+
+def test_a_kernel_without_pip_is_told_to_install_with_uv():
+    assert in_ipython_words("pip install mlflow", has_pip=False) == "%uv pip install mlflow"

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.core.diagnosis import Cause, ScriptInfo, explain
+from mldeploy_jupyter.core.diagnosis.package_source import describe_adding, package_source
 from mldeploy_jupyter.core.errors import DeploymentFailed
 from mldeploy_jupyter.core.journal import cause_lines
 from mldeploy_jupyter.core.records import ModelRecord
@@ -225,6 +226,38 @@ def test_causes_of_exceptions_in_the_script(name, snapshot):
     else:
         cause = case(text, stage, **more)
     assert shown(cause) == snapshot
+
+
+@pytest.mark.parametrize(
+    "inference",
+    [
+        {},
+        {"conda_file": "envs/conda.yml", "environment": {"python": "3.11"}},
+        {"requirements_file": "requirements.txt", "environment": {"python": "3.11"}},
+        {"environment": {"python": "3.11"}, "environment_definition": {"name": "vision"}},
+        {"environment": {"interpreter": "/opt/conda/bin/python"}, "base_image": "registry.example/base:1"},
+    ],
+    ids=["the service's Python", "conda file", "requirements file", "environment in Python", "the base image"],
+)
+@pytest.mark.parametrize("module", ["cv2", "lightgbmm"])
+def test_a_missing_module_goes_where_the_packages_come_from(inference, module, snapshot):
+    text = init(f"import {module}")
+    settings = {**SETTINGS, "packages": package_source(inference, SETTINGS["python"])}
+    assert shown(explain(failure_of(text), script=in_cell(text), settings=settings, timezone=UTC)) == snapshot
+
+
+def test_a_python_that_uv_made_installs_with_uv(tmp_path):
+    for folder, installed in (("plain", ""), ("with_pip", "lib/python3.11/site-packages/pip"), ("system", "")):
+        (tmp_path / folder / installed).mkdir(parents=True)
+        if folder != "system":
+            (tmp_path / folder / "pyvenv.cfg").touch()
+    pythons = [str(tmp_path / folder / "bin" / "python") for folder in ("plain", "with_pip", "system")]
+    lines = [describe_adding({"kind": "interpreter", "name": python}, "torch") for python in pythons]
+    assert [line.partition("python -m ")[2] for line in lines] == [
+        "uv pip install torch",
+        "pip install torch",
+        "pip install torch",
+    ]
 
 
 @pytest.mark.parametrize("in_model", [False, True], ids=["imported", "in the model"])

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
+import re
+import shutil
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,8 @@ import pytest
 from mldeploy_jupyter.core.errors import MldeployError, WorkspaceError
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import create_workspace, ensure_workspace, find_workspace, list_workspaces
+
+NOBODY = 65534  # the number of Debian's user who owns nothing
 
 
 def no_announcement(line: str) -> None:
@@ -116,6 +123,54 @@ def test_another_users_workspace_is_not_used_whatever_way_it_is_named(
     with pytest.raises(WorkspaceError, match="belongs to another user"):
         create_workspace(folder / "theirs", exist_ok=True)
     assert list_workspaces() == []
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """This process with the rights of a user who owns nothing."""
+    if os.geteuid() == 0:
+        os.seteuid(NOBODY)
+    yield
+    if os.getuid() == 0:
+        os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", [".", "theirs", "theirs/.mldeploy"])
+@pytest.mark.parametrize("way", ["path", "path of .mldeploy", "variable", "current folder"])
+def test_a_workspace_that_may_not_be_read_is_said_to_be_there(
+    closed: str, way: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    base = Path(tempfile.mkdtemp(prefix="mldeploy-test-"))  # pytest's own folders are closed to others
+    try:
+        base.chmod(0o755)
+        made = create_workspace(base / "theirs")
+        monkeypatch.chdir(base / "theirs")
+        (base / "theirs").chmod(0o755)
+        (base / closed).chmod(0o700 if os.geteuid() == 0 else 0)
+        request.getfixturevalue("as_nobody")
+        start, environ = {
+            "path": (base / "theirs", {}),
+            "path of .mldeploy": (made.root, {}),
+            "variable": (None, {"MLDEPLOY_WORKSPACE": str(base / "theirs")}),
+            "current folder": (None, {}),
+        }[way]
+        with pytest.raises(WorkspaceError, match="cannot be read") as caught:
+            find_workspace(start, environ=environ)
+        whose = "another user, root" if os.getuid() == 0 else "chmod u\\+rwX"
+        assert re.search(whose, str(caught.value))
+        assert f"permission denied for {base / closed}" in str(caught.value)
+    finally:
+        if os.getuid() == 0:
+            os.seteuid(0)
+        (base / closed).chmod(0o700)
+        shutil.rmtree(base)
+
+
+def test_the_owner_of_a_workspace_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_workspace(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(WorkspaceError, match=f"belongs to another user, {pwd.getpwuid(os.getuid()).pw_name}: "):
+        find_workspace(folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
