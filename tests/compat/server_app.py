@@ -27,7 +27,6 @@ from mldeploy_jupyter.serving.worker.app import MAX_ID
 from tests.fuzz.wire import Bench
 
 F = TypeVar("F", bound=Callable[..., Any])
-GET_AS_POST = os.environ.get("MLDEPLOY_COMPAT_GET_AS_POST") == "1"
 
 
 def data_path(*parts: str) -> str:
@@ -145,7 +144,7 @@ def _wire(environ: dict[str, Any], mode: str) -> bytes:
     request = WerkzeugRequest(environ)
     method, body, target = request.method, request.get_data(), request.full_path.rstrip("?")
     headers = Headers(request.headers)
-    if GET_AS_POST and method == "GET" and request.path == "/score" and mode != "raw":
+    if method == "GET" and request.path == "/score" and mode != "raw":
         method, target = "POST", "/score"
         body = json.dumps({name: _value(values) for name, values in request.args.lists()}).encode()
         headers["Content-Type"] = "application/json"

@@ -14,6 +14,8 @@ import pytest
 
 from mldeploy_jupyter.serving.azureml import import_hook
 
+from .differences import DIFFERENCES
+
 import_hook.install()
 if not hasattr(np, "unicode_"):  # gone since numpy 2
     np.unicode_ = np.str_  # type: ignore[attr-defined]
@@ -43,3 +45,11 @@ for _name in (
 def benchmark() -> Any:
     """That of pytest-benchmark, for one round."""
     return lambda function: function()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A known difference that is gone fails as well, so that the list stays true."""
+    for item in items:
+        name = f"{item.path.name}::{getattr(item, 'originalname', item.name)}"
+        if name in DIFFERENCES:
+            item.add_marker(pytest.mark.xfail(reason=DIFFERENCES[name], strict=True))
