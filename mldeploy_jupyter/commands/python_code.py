@@ -8,21 +8,9 @@ from importlib import import_module
 from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Args, Context, Result
+from mldeploy_jupyter.commands.options import INFERENCE_SETTINGS
 
 LINE_LENGTH = 88  # columns; a longer call takes one line for each argument
-
-# Options of %deploy and %update that are parameters of InferenceConfig.
-INFERENCE = (
-    "entry_script",
-    "source_directory",
-    "conda_file",
-    "requirements_file",
-    "runtime",
-    "extra_docker_file_steps",
-    "base_image",
-    "cuda_version",
-    "enable_gpu",
-)
 
 _IMPORTS = {
     "joblib": "import joblib",
@@ -103,9 +91,11 @@ def command_program(result: Result, context: Context, args: Args) -> str:
 
 def inference_config(args: Args, defaults: Mapping[str, Any]) -> str:
     """The `InferenceConfig` of a command's options and the session's script; "" when they name none."""
-    given = {name: getattr(args, name, None) for name in INFERENCE}
+    given = {name: getattr(args, name, None) for name in INFERENCE_SETTINGS}
     if not given["entry_script"] and not args.inference_config:
         given["entry_script"] = defaults.get("entry_script")
+    if given["base_image_registry"]:
+        given["base_image_registry"] = Code(f"ContainerRegistry({given['base_image_registry']!r})")
     if getattr(args, "environment_name", None):
         version = f", {args.environment_version!r}" if args.environment_version else ""
         given["environment"] = Code(f"Environment.get(ws, {args.environment_name!r}{version})")

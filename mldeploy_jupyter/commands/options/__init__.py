@@ -140,6 +140,13 @@ INFERENCE_PARAMS: tuple[Param, ...] = (
     ),
 )
 
+# Options that are parameters of `InferenceConfig` under the same names.
+INFERENCE_SETTINGS = tuple(
+    param.name
+    for param in INFERENCE_PARAMS
+    if param.name not in ("inference_config", "environment_name", "environment_version", "environment_directory")
+)
+
 
 def compute_type_of(target: str) -> str:
     """v1's compute type for the name of a target in options."""
@@ -157,22 +164,7 @@ def make_inference_config(context: Context, args: Args) -> Any:
 
         need_script = args.entry_script is None
         kwargs = read_inference_config(args.inference_config, need_script=need_script, note=context.note)
-    flags = {
-        name: getattr(args, name)
-        for name in (
-            "entry_script",
-            "source_directory",
-            "conda_file",
-            "requirements_file",
-            "runtime",
-            "extra_docker_file_steps",
-            "base_image",
-            "base_image_registry",
-            "cuda_version",
-            "enable_gpu",
-        )
-        if getattr(args, name) is not None
-    }
+    flags = {name: getattr(args, name) for name in INFERENCE_SETTINGS if getattr(args, name) is not None}
     kwargs.update(flags)
     if not kwargs.get("entry_script") and context.defaults.get("entry_script") and args.inference_config is None:
         kwargs["entry_script"] = context.defaults["entry_script"]
@@ -190,12 +182,8 @@ def make_inference_config(context: Context, args: Args) -> Any:
             raise
     if environment is not None:
         kwargs["environment"] = environment
-    registry = kwargs.get("base_image_registry")
-    if registry is not None:
-        data = registry if isinstance(registry, dict) else {"address": registry}
-        container = ContainerRegistry()
-        container.address, container.username, container.password = map(data.get, ("address", "username", "password"))
-        kwargs["base_image_registry"] = container
+    if kwargs.get("base_image_registry") is not None:
+        kwargs["base_image_registry"] = ContainerRegistry.from_data(kwargs["base_image_registry"])
     if not kwargs.get("entry_script"):
         raise UsageError(
             "the entry script is missing",

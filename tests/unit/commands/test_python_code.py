@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mldeploy_jupyter import InferenceConfig
 from mldeploy_jupyter.commands import Result, command, parse, python_code, run
+from mldeploy_jupyter.commands.options import INFERENCE_PARAMS, INFERENCE_SETTINGS
 from mldeploy_jupyter.core.errors import MldeployError
 from tests.unit.commands.support import make_context, notes, run_line
 
@@ -46,6 +49,11 @@ def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pyte
         "Model.deploy(ws, 'c', ['churn:1'], inference_config)", "model deploy c -m churn:1 --script s.py"
     )
     assert "inference_config = InferenceConfig(entry_script='s.py')" in deploy
+    registry = python_of(
+        "Model.deploy(ws, 'c', [], inference_config)",
+        "model deploy c --script s.py --base-image a/b --base-image-registry r.example",
+    )
+    assert "base_image='a/b', base_image_registry=ContainerRegistry('r.example')" in " ".join(registry.split())
     filed = python_of("Model.deploy(ws, 'c', [], inference_config)", "model deploy c -ic 'my conf.json'")
     assert "inference_config = InferenceConfig(**read_inference_config('my conf.json'))" in filed
     keyed = python_of(
@@ -55,7 +63,7 @@ def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pyte
         "service.add_tags({'a': 'b'})\nservice.update(description='x')", "service update c --add-tag a=b"
     )
     assert "service = Webservice(ws, 'c')" in update
-    for text in (deploy, filed, keyed, update):
+    for text in (deploy, registry, filed, keyed, update):
         assert not python_code.undefined_names(text) and compile(text, "printed", "exec")
 
 
@@ -82,3 +90,8 @@ def test_the_python_is_printed_also_when_the_call_fails(folder: Path) -> None:
     printed = notes(context)
     assert "Model.deploy(ws, 'x', ['churn:9'], inference_config)" in printed
     assert "inference_config = InferenceConfig(entry_script='score.py')" in printed
+
+
+def test_every_parameter_of_an_inference_config_that_is_an_option_is_printed() -> None:
+    options = {param.name for param in INFERENCE_PARAMS}
+    assert set(INFERENCE_SETTINGS) == options & set(inspect.signature(InferenceConfig).parameters)
