@@ -1,4 +1,4 @@
-"""What a service does, as far as it can be seen without asking it."""
+"""The state of a service, as far as it is visible without a request to it."""
 
 from __future__ import annotations
 

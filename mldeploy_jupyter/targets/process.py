@@ -268,7 +268,7 @@ class ProcessTarget:
         A supervisor listens as long as it lives, and nobody else can take its port meanwhile.
         """
         address = urlsplit(uri)
-        if (address.scheme, address.hostname) != ("http", HOST):  # the store's row was changed by another hand
+        if (address.scheme, address.hostname) != ("http", HOST):  # the row was changed outside of mldeploy
             return f"a local service listens on http://{HOST}, and on no other address"
         process, port = self._supervisor(service.name).find_process(), address.port
         if process is None:

@@ -1,4 +1,4 @@
-"""Finds and ends services in containers whose workspace was deleted; `targets.docker.lost` says which these are."""
+"""Lists and removes services in containers whose workspace was deleted (`targets.docker.lost_services`)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from mldeploy_jupyter.core.text import printable_line
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder, list_workspaces
 from mldeploy_jupyter.docker_engine import EngineError, open_engine
-from mldeploy_jupyter.targets.docker.lost import list_lost_services, remove_lost_service
+from mldeploy_jupyter.targets.docker.lost_services import list_lost_services, remove_lost_service
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.targets.docker.lost import LostService
+    from mldeploy_jupyter.targets.docker.lost_services import LostService
 
 ASK_SECONDS = 3.0  # of silence of the engine, when it is only asked
 

@@ -1,4 +1,4 @@
-"""What the services of a workspace do in their containers, at a glance: one question to the engine for all of them."""
+"""The state of all services of a workspace that run in containers, from one request to the engine."""
 
 from __future__ import annotations
 
@@ -16,23 +16,16 @@ from mldeploy_jupyter.targets.glance import Glance
 if TYPE_CHECKING:
     from mldeploy_jupyter.docker_engine import Engine
 
-EVENTS = [
-    "start",
-    "die",
-    "oom",
-    "destroy",
-    "pause",
-    "unpause",
-]  # of a container, after which a look finds something new
+EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"]  # of a container, which may change a service's state
 
-RETRY_SECONDS = 5.0  # after which an engine that was away is asked for its events again
+RETRY_SECONDS = 5.0  # before an engine that was away is asked for its events again
 
 
 class ContainerGlances:
-    """Looks at the services of one workspace that run in containers. `open_engine` opens their engine.
+    """Reads the states of one workspace's services in containers. `open_engine` opens their engine.
 
-    The engine tells what happens to their containers, so that nobody has to ask. `look` and `close` are for one thread
-    at a time.
+    The engine's events tell when a state may have changed, so no polling is needed. `look` and `close` are for one
+    thread at a time.
     """
 
     def __init__(self, workspace_id: str, open_engine: Callable[[], Engine] | None = None) -> None:
@@ -43,7 +36,7 @@ class ContainerGlances:
         self._events: _Events | None = None
 
     def look(self, names: Iterable[str]) -> dict[str, Glance]:
-        """What each of these services does now. Unhealthy where the engine does not answer."""
+        """The state of each of these services; Unhealthy when the engine does not answer."""
         names = list(names)
         if not names:
             self.close()
@@ -74,7 +67,7 @@ class ContainerGlances:
 
 
 class _Events:
-    """A thread that sets `changed` when the engine tells of a container of the workspace, or is lost."""
+    """A thread that sets `changed` on an event of the workspace's containers, and when the engine is lost."""
 
     def __init__(self, open_engine: Callable[[], Engine], workspace_id: str, changed: threading.Event) -> None:
         self._open, self._workspace, self._changed = open_engine, workspace_id, changed

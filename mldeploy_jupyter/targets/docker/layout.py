@@ -1,4 +1,4 @@
-"""Which of a service's containers serves, which is its listener, and what is left of attempts that were cut off."""
+"""Which of a service's containers serves, which is its listener, and which are left over from interrupted attempts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIVE_FILE, RETIRED_FILE = "live.json", "retired.json"  # in a container's state 
 class Layout:
     """`serving` has the traffic, or had it when the service was stopped; `live` says which revision that is.
 
-    `retired` have handed their traffic over and finish what they have; `others` never had any.
+    `retired` have handed over their traffic and finish their requests; `others` never had any traffic.
     """
 
     serving: ServiceContainer | None = None
@@ -37,7 +37,7 @@ class Layout:
 
 
 def read_layout(containers: ServiceContainers, record: LiveRecord) -> Layout:
-    """Finds out what serves. Where the record may be wrong, the files in the containers' volume say it."""
+    """Finds the container that serves: from the record when it is certain, otherwise from files in the volume."""
     found = containers.find()
     services = [container for container in found if container.role == SERVICE_ROLE]
     listeners = [container for container in found if container.role == LISTENER_ROLE]

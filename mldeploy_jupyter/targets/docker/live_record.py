@@ -1,8 +1,8 @@
-"""What serves, as this machine wrote it down: `container.json` in the service's folder.
+"""A cache of what serves: `container.json` in the service's folder.
 
-To read a file of a container takes a tenth of a second, and a status is asked for twice a second. The record is trusted
-only while it names the one container that there is; the containers' own files are what counts. `changing` is set before
-anything changes in that container and cleared after it, so a process that dies between the two leaves no wrong record.
+Reading a file of a container takes a tenth of a second, and a status is requested twice a second. The record is used
+only while it names the service's only container; the containers' own files are authoritative. `changing` is set before
+anything changes in that container and cleared afterwards, so a process that dies in between leaves no wrong record.
 """
 
 from __future__ import annotations

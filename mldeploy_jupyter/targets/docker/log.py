@@ -16,15 +16,17 @@ from mldeploy_jupyter.targets.docker.collector import LogCollector
 from mldeploy_jupyter.targets.numbered_log import NumberedLog
 from mldeploy_jupyter.targets.process_log import read_log
 
-BUSY_ATTEMPTS = 20  # to copy, while another process does
+BUSY_ATTEMPTS = 20  # to copy while another process is copying
 
-UNUSED_SECONDS = 10.0  # after which a log that nobody asks for is not kept current any longer
+STOPPED_SECONDS = 4.0  # without a running container before the log of a followed service has ended
+
+UNUSED_SECONDS = 10.0  # without a reader before a log is no longer kept current
 
 
 def collect(collector: LogCollector, wait: Callable[[float], Any] = time.sleep) -> None:
-    """Copies what is new, as far as that is possible: what was copied before can be read in any case.
+    """Copies new entries. On failure the entries copied so far can still be read.
 
-    Another process may be copying: then its end is waited for, up to a second. One that follows is current by then.
+    Waits up to a second when another process is copying; one that follows the log is current by then.
     """
     with suppress(EngineError, StorageError, OSError):
         for _ in range(BUSY_ATTEMPTS):
@@ -56,12 +58,12 @@ def follow_log(
 
 
 def _follow(collector: LogCollector, going_on: Callable[[], bool]) -> None:
-    with suppress(StorageError, OSError):  # a full disk: what is there can be read
+    with suppress(StorageError, OSError):  # on a full disk the entries copied so far can still be read
         collector.follow(going_on)
 
 
 class CollectedLog(NumberedLog):
-    """A numbered log that is kept current as long as somebody asks for its signature, as one who watches it does."""
+    """A numbered log that is kept current while its signature is polled, as a watcher does."""
 
     def __init__(self, collector: LogCollector, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(path)
@@ -90,3 +92,25 @@ class CollectedLog(NumberedLog):
 
     def _is_used(self) -> bool:
         return self._clock() - self._asked < UNUSED_SECONDS
+
+
+class StillRunning:
+    """Whether a followed service still runs; checks at most once a second.
+
+    An engine that restarts stops its containers first and starts them last, so a service counts as stopped only after
+    `STOPPED_SECONDS`.
+    """
+
+    def __init__(self, ask: Callable[[], bool], clock: Callable[[], float]) -> None:
+        self._ask, self._clock = ask, clock
+        self._due = self._runs_until = clock()
+        self._answer = True
+
+    def __call__(self) -> bool:
+        now = self._clock()
+        if now >= self._due:
+            if self._ask():
+                self._runs_until = self._clock() + STOPPED_SECONDS
+            self._answer = self._clock() < self._runs_until
+            self._due = self._clock() + 1.0
+        return self._answer

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.keys import are_confirmed, confirm_keys, ensure_keys
 from mldeploy_jupyter.core.records import ServiceRecord
@@ -35,25 +32,23 @@ from mldeploy_jupyter.targets.base import (
 from mldeploy_jupyter.targets.docker import control, names
 from mldeploy_jupyter.targets.docker.collector import AWAY_SECONDS, LogCollector
 from mldeploy_jupyter.targets.docker.containers import ServiceContainers, list_containers
-from mldeploy_jupyter.targets.docker.ends import GONE, describe_end
+from mldeploy_jupyter.targets.docker.discovery import describe_service
+from mldeploy_jupyter.targets.docker.exit_reason import GONE, describe_end
 from mldeploy_jupyter.targets.docker.layout import Layout, read_layout
 from mldeploy_jupyter.targets.docker.live_record import LiveRecord, read_record, remove_record, write_record
-from mldeploy_jupyter.targets.docker.log import CollectedLog, collect, follow_log
+from mldeploy_jupyter.targets.docker.log import CollectedLog, StillRunning, collect, follow_log
 from mldeploy_jupyter.targets.docker.names import ServiceContainer
 from mldeploy_jupyter.targets.docker.rollout import Rollout, find_holder
+from mldeploy_jupyter.targets.docker.status import endpoint_of, is_ready, read_status
 from mldeploy_jupyter.targets.docker.update_in_place import update_in_place
 from mldeploy_jupyter.targets.ports import HOST
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.docker_engine import Engine
 
-READY_SECONDS = 3.0  # for an answer to GET /ready
+START_SECONDS = 20.0  # for a container to start, in addition to the limit of its init()
 
-START_SECONDS = 20.0  # for a container to begin, beside what its init() may take
-
-STOPPED_SECONDS = 4.0  # that a followed service does not run, before its log has ended
-
-REQUEST_SECONDS = 60.0  # of silence of the engine, in a deployment
+REQUEST_SECONDS = 60.0  # without an answer from the engine, in a deployment
 
 
 class DockerTarget:
@@ -140,7 +135,7 @@ class DockerTarget:
                 self._send_keys(containers, container, keys_path)
             confirm_keys(keys_path)
         details: dict[str, Any] = {k: answer[k] for k in ("modules", "sample_scored", "warnings") if k in answer}
-        return _endpoint(container, engine, **details)
+        return endpoint_of(container, engine, **details)
 
     def control(self, service: ServiceRecord, action: Action, emit: Emit) -> None:
         with _engine_failures():
@@ -157,7 +152,7 @@ class DockerTarget:
             elif serving is None:
                 raise WebserviceException(
                     f"{service.name} cannot be started as it was",
-                    why="its container was removed by another hand",
+                    why="its container was removed outside of mldeploy",
                     hint=f"deploy it again, or delete it: mldeploy service delete {service.name}",
                 )
             elif action == "start":
@@ -183,7 +178,7 @@ class DockerTarget:
                     return ServiceStatus("Unhealthy", record.revision, record.deployment_id, failure=GONE)
                 return ServiceStatus("Absent" if layout.is_empty else "Failed")
             self._remember(folder, layout, containers.engine)
-            return self._status(containers, layout, serving)
+            return read_status(containers, layout, serving)
         except EngineError as error:
             if not record.engine and not service.revision:
                 return ServiceStatus("Absent")
@@ -194,7 +189,7 @@ class DockerTarget:
 
         collector, path = self._collector(service), self._log_path(service.name)
         if follow:
-            going_on = _GoingOn(lambda: self._may_write(service), self._clock)
+            going_on = StillRunning(lambda: self._may_write(service), self._clock)
             return follow_log(collector, path, tail=tail, going_on=going_on, wait=self._wait)
         collect(collector)
         return read_log(path, tail=tail)
@@ -237,7 +232,7 @@ class DockerTarget:
         for name in sorted({container.service for container in found}):
             containers = self._on(engine, name)
             with suppress(EngineError):
-                yield self._describe(containers, read_layout(containers, LiveRecord()))
+                yield describe_service(containers, read_layout(containers, LiveRecord()), self._folder(name))
 
     def cancel(self, service: ServiceRecord, deployment_id: str) -> None:
         with _engine_failures():
@@ -251,14 +246,14 @@ class DockerTarget:
             self._settle(containers, layout, folder)
 
     def refuse_endpoint(self, service: ServiceRecord, uri: str) -> str:
-        """Why what listens at `uri` is not proven to be the service; "" when its listener has that port."""
+        """Why the program at `uri` may not be the service; "" when its listener has that port."""
         address = urlsplit(uri)
-        if (address.scheme, address.hostname) != ("http", HOST):  # the store's row was changed by another hand
+        if (address.scheme, address.hostname) != ("http", HOST):  # the row was changed outside of mldeploy
             return f"a local service listens on http://{HOST}, and on no other address"
         try:
             found = self._containers(service, AWAY_SECONDS).find()
         except (EngineError, TargetFailure):
-            return "the container engine does not answer, so who listens there is not known"
+            return "the container engine does not answer, so it is not known who listens there"
         ports = [one.port for one in found if one.role == names.LISTENER_ROLE and one.is_running]
         if not ports:
             return f"its listener does not run, and another program may listen on port {address.port}"
@@ -267,7 +262,7 @@ class DockerTarget:
         return ""
 
     def is_running(self, name: str) -> bool:
-        """Whether the service has a container that runs, or may have one: the engine is away."""
+        """Whether a container of the service runs. True while the engine is away, since one may run."""
         try:
             found = self._containers(ServiceRecord(name, "docker"), AWAY_SECONDS).find()
         except EngineError:
@@ -275,7 +270,7 @@ class DockerTarget:
         return any(container.may_run for container in found)
 
     def live_settings(self, service: ServiceRecord) -> dict[str, Any]:
-        """The settings of the server that serves, or served last; {} where that is not known."""
+        """The settings of the server that serves, or served last; {} when they are unknown."""
         with suppress(EngineError):
             return read_layout(self._containers(service), LiveRecord()).settings
         return {}
@@ -319,7 +314,7 @@ class DockerTarget:
     # Parts of a deployment
 
     def _has_switched(self, layout: Layout, plan: Plan) -> bool:
-        """Whether this very deployment has the traffic: an earlier call was killed after its switch."""
+        """Whether an earlier call for the same deployment was killed after its switch."""
         serving, wanted = layout.serving, plan.config.get("port") or 0
         return (
             serving is not None
@@ -349,7 +344,7 @@ class DockerTarget:
         confirm_keys(path)
 
     def _end_attempt(self, containers: ServiceContainers, container: ServiceContainer, deployment_id: str) -> None:
-        """Cancels what a runner that died has begun, unless its switch is under way: that is waited for."""
+        """Cancels the attempt of a runner that died. Waits for its switch instead when that is under way."""
         with suppress(control.ContainerGone, EngineError):
             answer = control.call(
                 containers.engine, container.id, "cancel", timeout=control.ANSWER_SECONDS, deployment_id=deployment_id
@@ -361,7 +356,7 @@ class DockerTarget:
                 self._wait(0.1)
 
     def _settle(self, containers: ServiceContainers, layout: Layout, folder: Path) -> None:
-        """Leaves only what serves; nothing, when nothing does."""
+        """Removes all containers but those that serve; also the volume when none does."""
         for container in layout.leftovers:
             containers.remove(container)
         if layout.serving is None:
@@ -374,7 +369,7 @@ class DockerTarget:
         self._remember(folder, layout, containers.engine)
 
     def _remember(self, folder: Path, layout: Layout, engine: Engine) -> None:
-        """Writes down what serves, when nothing else could: then it is known at a glance."""
+        """Records what serves, unless leftovers make that uncertain."""
         serving = layout.serving
         if serving is None or layout.leftovers:
             return
@@ -405,7 +400,7 @@ class DockerTarget:
             containers.start(serving)
         limit = float(layout.settings.get("init_timeout") or 300.0) + START_SECONDS
         end = self._clock() + limit
-        while not _is_ready(listener.port):
+        while not is_ready(listener.port):
             state = containers.inspect(serving).get("State") or {}
             if not state.get("Running") or state.get("Restarting"):
                 raise EngineError(describe_end(containers, serving))
@@ -413,68 +408,21 @@ class DockerTarget:
                 raise EngineError({"code": "init-timeout", "stage": "init", "message": f"not ready after {limit:g} s"})
             self._wait(0.05)
 
-    # Parts of a status
-
-    def _status(self, containers: ServiceContainers, layout: Layout, serving: ServiceContainer) -> ServiceStatus:
-        listener, engine = layout.listener, containers.engine
-        endpoint = _endpoint(serving, engine)
-        details: dict[str, Any] = {"last_deploy": {}, "container": serving.name, "engine": engine.describe()}
-        status = ServiceStatus("Live", layout.revision, layout.deployment_id, endpoint, details=details)
-        listener_runs = listener is not None and listener.may_run
-        if not serving.may_run and not listener_runs:
-            return replace(status, state="Stopped")
-        data = containers.inspect(serving)
-        state = data.get("State") or {}
-        details |= {"restarts": data.get("RestartCount", 0), "last_exit": _read_last_exit(state.get("Health") or {})}
-        if not state.get("Running") or state.get("Restarting"):
-            return replace(status, state="Unhealthy", failure=describe_end(containers, serving))
-        if listener is None or not listener.is_running:
-            failure = describe_end(containers, listener) if listener is not None else GONE
-            return replace(status, state="Unhealthy", failure={**failure, "what": "the listener does not run"})
-        if _is_ready(listener.port):
-            return status
-        failure = self._ask_why(containers, serving)
-        if restarts := details["restarts"]:
-            times = f"{restarts} time{'' if restarts == 1 else 's'}"
-            failure = {**failure, "message": f"{failure['message']}; its container was started again {times}"}
-        return replace(status, state="Unhealthy", failure=failure)
-
-    def _ask_why(self, containers: ServiceContainers, serving: ServiceContainer) -> dict[str, Any]:
-        """Why a container that runs is not ready, from its supervisor."""
-        try:
-            answer = control.call(containers.engine, serving.id, "status", timeout=AWAY_SECONDS, ask_workers=True)
-        except (control.ContainerGone, EngineError) as error:
-            return {"code": "supervisor-silent", "message": str(error) or "it does not answer"}
-        failure = answer.get("failure") or (answer.get("last_deploy") or {}).get("failure")
-        return failure or {"code": "not-ready", "message": f"it is not ready: {answer.get('state', 'starting')}"}
+    # What listings and logs ask
 
     def _may_write(self, service: ServiceRecord) -> bool:
-        """Whether more may be logged: it runs, or the engine is away, with which one that has been live comes back."""
+        """Whether the service may write more to its log.
+
+        While the engine is away, one that has been live may: the engine starts it again.
+        """
         try:
             found = self._containers(service, AWAY_SECONDS).find()
         except EngineError:
             return bool(service.revision)
         return any(container.may_run for container in found if container.role == names.SERVICE_ROLE)
 
-    def _describe(self, containers: ServiceContainers, layout: Layout) -> ServiceRecord:
-        """A service as it is found; its endpoint also has the image and what its labels say: see `_describe_image`."""
-        serving, endpoint = layout.serving, {}
-        if serving is not None:
-            endpoint = {**_endpoint(serving, containers.engine).to_dict(), **_describe_image(containers, layout)}
-        return ServiceRecord(
-            containers.service,
-            "docker",
-            "Local",
-            workspace_id=self._context.workspace_id,
-            revision=layout.revision,
-            deployment_id=layout.deployment_id,
-            endpoint=endpoint,
-            auth_enabled=layout.settings.get("auth_enabled") is not False,
-            folder=str(self._folder(containers.service)),
-        )
-
     def _is_own_process_port(self, plan: Plan, port: int) -> bool:
-        """Whether the service runs as a process on that port, and moves to a container: it is stopped before."""
+        """Whether the same service has the port as a process; that is stopped before it moves to a container."""
         return plan.service.target == "local" and plan.service.endpoint.get("port") == port
 
 
@@ -485,75 +433,6 @@ def _engine_failures(stage: str = "") -> Iterator[None]:
         yield
     except EngineError as error:
         raise TargetFailure(error.failure, stage or "rollout") from error
-
-
-class _GoingOn:
-    """Whether a log may still grow, asked once a second at most.
-
-    An engine that is restarted ends the containers first and starts them last: one that does not run has to be seen
-    so for `STOPPED_SECONDS` before it counts.
-    """
-
-    def __init__(self, ask: Callable[[], bool], clock: Callable[[], float]) -> None:
-        self._ask, self._clock = ask, clock
-        self._due = self._runs_until = clock()
-        self._answer = True
-
-    def __call__(self) -> bool:
-        now = self._clock()
-        if now >= self._due:
-            if self._ask():
-                self._runs_until = self._clock() + STOPPED_SECONDS
-            self._answer = self._clock() < self._runs_until
-            self._due = self._clock() + 1.0
-        return self._answer
-
-
-def _endpoint(container: ServiceContainer, engine: Engine, **details: Any) -> Endpoint:
-    uri = f"http://{HOST}:{container.port}"
-    details = {"port": container.port, "host": process_identity.host_name(), **details}
-    return Endpoint(f"{uri}/score", f"{uri}/swagger.json", {"container": container.name, **details})
-
-
-def _describe_image(containers: ServiceContainers, layout: Layout) -> dict[str, Any]:
-    """The image of what serves: its name, `image_id`, and `receipt`, the part of it that the labels have.
-
-    Code that a reload has put into the container is no part of the image; the receipt then names no bundle.
-    """
-    assert layout.serving is not None
-    id = str(containers.inspect(layout.serving).get("Image") or "")
-    found = containers.inspect_image(id) if id else {}
-    labels = (found.get("Config") or {}).get("Labels") or {}
-    known = {key: str(labels.get(f"{names.PREFIX}.{key}") or "") for key in ("bundle", "lock", "python")}
-    if layout.revision != layout.serving.revision:
-        known["bundle"] = ""
-    tags = [str(tag).removeprefix("localhost/") for tag in found.get("RepoTags") or []]
-    own = f"{names.image_repository(containers.workspace_id, containers.service)}:"
-    tags.sort(key=lambda tag: (not tag.startswith(own), tag))
-    return {"image": tags[0] if tags else id, "image_id": id, "receipt": {"image": id, **known} if id else {}}
-
-
-def _is_ready(port: int) -> bool:
-    """Whether the service answers `GET /ready` with 200."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=READY_SECONDS)
-    try:
-        connection.request("GET", "/ready")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _read_last_exit(health: dict[str, Any]) -> dict[str, Any] | None:
-    """Why a worker died last, as the image's own check of its health printed it; None when none has."""
-    for entry in reversed(health.get("Log") or []):
-        for line in str(entry.get("Output") or "").splitlines():
-            if line.startswith("{"):
-                with suppress(ValueError):
-                    return dict(json.loads(line))
-        return None
-    return None
 
 
 def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:

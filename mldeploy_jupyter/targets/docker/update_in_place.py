@@ -9,7 +9,7 @@ from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.docker_engine import EngineError
 from mldeploy_jupyter.targets.base import TargetFailure
 from mldeploy_jupyter.targets.docker import control, names
-from mldeploy_jupyter.targets.docker.ends import describe_end
+from mldeploy_jupyter.targets.docker.exit_reason import describe_end
 from mldeploy_jupyter.targets.docker.layout import Layout
 from mldeploy_jupyter.targets.docker.live_record import LiveRecord, mark_changing, write_record
 from mldeploy_jupyter.targets.docker.names import ServiceContainer

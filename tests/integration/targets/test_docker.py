@@ -32,7 +32,7 @@ from mldeploy_jupyter.targets import Endpoint, Plan, Strategy, TargetContext, Ta
 from mldeploy_jupyter.targets.docker import names
 from mldeploy_jupyter.targets.docker.containers import list_containers
 from mldeploy_jupyter.targets.docker.live_record import remove_record
-from mldeploy_jupyter.targets.docker.lost import list_lost_services, remove_lost_service
+from mldeploy_jupyter.targets.docker.lost_services import list_lost_services, remove_lost_service
 from mldeploy_jupyter.targets.docker.target import DockerTarget
 from tests.engines.docker import RunningEngine
 from tests.integration.targets.service_image import build_service_image

@@ -1,4 +1,4 @@
-"""What is read of the engine's own check of a container's health."""
+"""The Docker target without its engine."""
 
 from __future__ import annotations
 
@@ -8,28 +8,7 @@ import pytest
 
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.targets.base import TargetContext
-from mldeploy_jupyter.targets.docker.target import STOPPED_SECONDS, DockerTarget, _GoingOn, _read_last_exit
-
-
-def test_why_a_worker_died_is_read_from_the_last_check():
-    older = {"Output": 'Live\n{"pid": 1}\n'}
-    newer = {"Output": 'Live\n{"code": "killed", "message": "killed", "pid": 7, "time": "t"}\n'}
-    assert _read_last_exit({"Log": [older, newer]}) == {"code": "killed", "message": "killed", "pid": 7, "time": "t"}
-    assert _read_last_exit({"Log": [older, {"Output": "Live\n"}]}) is None
-    assert _read_last_exit({"Log": [{"Output": "{"}]}) is None
-    assert _read_last_exit({}) is None
-
-
-def test_a_log_that_is_followed_survives_a_moment_without_a_container():
-    now, runs = [0.0], [True]
-    going_on = _GoingOn(lambda: runs[0], lambda: now[0])
-    assert going_on()
-    runs[0], now[0] = False, 2.0
-    assert going_on()
-    runs[0], now[0] = True, 3.5  # the engine has started it again
-    assert going_on()
-    runs[0], now[0] = False, 3.5 + STOPPED_SECONDS + 1
-    assert not going_on()
+from mldeploy_jupyter.targets.docker.target import DockerTarget
 
 
 @pytest.mark.parametrize(("revision", "expected"), [(0, False), (2, True)])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.deployment.services.lost_services import describe_lost_services
-from mldeploy_jupyter.targets.docker import lost, names
+from mldeploy_jupyter.targets.docker import lost_services, names
 from mldeploy_jupyter.targets.docker.containers import origin_labels
 
 
@@ -38,7 +38,7 @@ def labels(root: Path | str, workspace: str = "w1", **more: str) -> dict[str, st
 
 
 def list_lost(*containers: dict[str, str], known: tuple[str, ...] = ()) -> list[str]:
-    return [one.root for one in lost.list_lost_services(Containers(*containers), known)]  # type: ignore[arg-type]
+    return [one.root for one in lost_services.list_lost_services(Containers(*containers), known)]  # type: ignore[arg-type]
 
 
 def test_a_service_whose_workspace_was_deleted_is_found_once(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_a_folder_that_may_not_be_looked_into_is_there(monkeypatch: pytest.Monke
 
 
 def test_what_is_said_of_them() -> None:
-    found = [lost.LostService(f"/data/{name}/.mldeploy", name, "w") for name in ("a", "b", "c\n\x1b[2J")]
+    found = [lost_services.LostService(f"/data/{name}/.mldeploy", name, "w") for name in ("a", "b", "c\n\x1b[2J")]
     assert describe_lost_services([]) == ""
     assert describe_lost_services(found[:1]) == (
         "1 service in containers has no workspace any more: a of /data/a. End it with: mldeploy prune --lost-services. "

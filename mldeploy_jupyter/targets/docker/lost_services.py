@@ -1,4 +1,4 @@
-"""Services in containers whose workspace was deleted: no command of a workspace finds them, and they run on."""
+"""Services in containers whose workspace was deleted: they keep running, and no command of a workspace finds them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class LostService:
 def list_lost_services(engine: Engine, known: Collection[str]) -> list[LostService]:
     """The services of this user that belong to no workspace, by folder and name.
 
-    `known` are the ids of workspaces that are there, wherever they were moved to. A folder that may not be looked into
-    is there.
+    `known` are the ids of existing workspaces, wherever they were moved to. A folder that cannot be read counts as
+    existing.
 
     Raises:
         EngineError: the engine refuses, or is gone.
@@ -54,7 +54,7 @@ def list_lost_services(engine: Engine, known: Collection[str]) -> list[LostServi
 
 
 def remove_lost_service(engine: Engine, service: LostService) -> None:
-    """Ends it: containers, volume and images are removed. Raises `EngineError`."""
+    """Removes its containers, volume and images. Raises `EngineError`."""
     ServiceContainers(engine, service.workspace_id, service.name).remove_all()
 
 

@@ -1,4 +1,4 @@
-"""Why a container ended, as a failure: what its service wrote, what the engine counted, and its last lines."""
+"""Why a container ended, as a failure: from the file its service wrote, the engine's state, and its last lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GONE = {
     "code": "container-gone",
     "message": "the container is gone",
     "what": "the container of the service is gone",
-    "why": "it was removed by another hand, such as `docker rm`",
+    "why": "it was removed outside of mldeploy, for example with `docker rm`",
     "hint": "deploy the service again, or delete it",
 }
 
