@@ -1,4 +1,4 @@
-"""A service as data: its record, `serialize`, its revisions and log lines, and the error for a missing one."""
+"""A service as data: its record, `serialize`, its revisions, and the error for a missing one."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.core.configs import METADATA, DeployConfig, passed_settings
 from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
-from mldeploy_jupyter.core.records import utc_now
-from mldeploy_jupyter.serving.log.entry import describe_ids, printable
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-    from mldeploy_jupyter.targets import LogLine, ServiceStatus
+    from mldeploy_jupyter.targets import ServiceStatus
 
 # The states that tables show, and v1's words for them; v1 had none for a stopped service.
 STATES = {
@@ -166,50 +164,6 @@ def list_revisions(folder: WorkspaceFolder, service: ServiceRecord) -> Revisions
     revisions = sorted(folder.open_store().list_revisions(service.name), key=lambda revision: -revision.number)
     data = [{key: revision.to_dict()[key] for key in REVISION_KEYS} for revision in revisions]
     return Revisions(data, service.revision)
-
-
-def today() -> str:
-    """The date in UTC, as it begins the times of the log."""
-    return utc_now()[:10]
-
-
-def format_log_line(line: LogLine, timestamps: bool = False, today: str = "") -> str:
-    """A log entry as text: time in UTC, revision or source, the request's short id, text; more lines are indented.
-
-    The date is left out when it is `today`, such as 2026-11-26. With `timestamps` each line has the whole time, the
-    source with its process id, and the whole id.
-    """
-    if not line.time:
-        return str(line.text)
-    lines = [text.strip("\r").rpartition("\r")[2] for text in line.text.split("\n")]  # of a progress bar the last state
-    if timestamps:
-        return "\n".join(f"{line.time} [{line.source}] {text}" for text in lines)
-    words = [f"{line.time[11:19]}Z", line.source.partition(" ")[0]]
-    if line.time[:10] != today:
-        words.insert(0, line.time[5:10])
-    if line.request_ids:
-        prefix = f"[{describe_ids(line.request_ids)}] "
-        lines = [text.removeprefix(prefix) for text in lines]
-        words.append(printable(short_id(line.request_ids[0])))
-    return "\n    ".join([" ".join([*words, lines[0]]), *lines[1:]])
-
-
-def last_lines(entries: list[LogLine], count: int) -> tuple[LogLine | None, int, int]:
-    """Where the last `count` lines begin: the entry, how many entries it is from the end, its lines to leave out."""
-    left = count
-    for number, entry in enumerate(reversed(entries), 1):
-        left -= entry.text.count("\n") + 1
-        if left <= 0:
-            return entry, number, -left
-    return None, len(entries), 0
-
-
-def short_id(request_id: str) -> str:
-    """The last group of a generated id, which tells workers and requests apart; a client's own short id as it is."""
-    return request_id if len(request_id) <= SHORT_ID else request_id[-SHORT_ID:]
-
-
-SHORT_ID = 12  # characters of a request's id that are shown whole
 
 
 def count_requests(metrics: str) -> int | None:

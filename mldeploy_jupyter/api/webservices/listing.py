@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
 from mldeploy_jupyter.api.webservices.details import print_note
@@ -19,6 +19,31 @@ if TYPE_CHECKING:
 COMPUTE_TYPES = ("Local", "ACI", "AKS", "AKSENDPOINT")
 
 
+class LiveFilter(NamedTuple):
+    """What the live revision of a service must have; None for anything."""
+
+    model_name: str | None
+    model_id: str | None
+    image_name: str | None
+    image_id: str | None
+    image_digest: str | None
+
+    def matches(self, revision: RevisionRecord | None) -> bool:
+        """An image's name may be given with or without its tag."""
+        if revision is None:
+            return False
+        names = [model.rpartition(":")[0] for model in revision.models]
+        repository, colon, tag = revision.image.rpartition(":")
+        images = {revision.image, repository if colon and "/" not in tag else revision.image}
+        return (
+            (not self.model_name or self.model_name in names)
+            and (not self.model_id or self.model_id in revision.models)
+            and (not self.image_name or self.image_name in images)
+            and (not self.image_id or self.image_id == revision.image_id)
+            and (not self.image_digest or self.image_digest == revision.image_digest)
+        )
+
+
 def list_records(
     folder: WorkspaceFolder | None,
     compute_type: str | None = None,
@@ -26,6 +51,10 @@ def list_records(
     model_id: str | None = None,
     tags: Any = None,
     properties: Any = None,
+    *,
+    image_name: str | None = None,
+    image_id: str | None = None,
+    image_digest: str | None = None,
 ) -> list[ServiceRecord]:
     """The records of the services that match every given filter, oldest first.
 
@@ -40,15 +69,15 @@ def list_records(
         return []
     recover_lost_deployments(folder, print_note)
     store = folder.open_store()
-    by_model = bool(model_name or model_id)
-    live = {(one.service, one.number): one for one in store.list_revisions(outcome="live")} if by_model else {}
+    wanted = LiveFilter(model_name, model_id, image_name, image_id, image_digest)
+    live = {(one.service, one.number): one for one in store.list_revisions(outcome="live")} if any(wanted) else {}
     return [
         record
         for record in sorted(store.list_services(), key=lambda record: record.created_time)
         if wanted_type in (None, compute_type_of(record))
         and matches(record.tags, wanted_tags)
         and matches(record.properties, wanted_properties)
-        and (not by_model or _serves(store, record, live, model_name, model_id))
+        and (not any(wanted) or wanted.matches(_find_live(store, record, live)))
     ]
 
 
@@ -63,20 +92,11 @@ def _parse_compute_type(text: str) -> str:
     )
 
 
-def _serves(
-    store: Store,
-    record: ServiceRecord,
-    live: dict[tuple[str, int], RevisionRecord],
-    model_name: str | None,
-    model_id: str | None,
-) -> bool:
-    """Whether the live revision has the model of that name and of that id, as far as given.
-
-    `live` has the revisions whose outcome is live; a deployment that ends now may have changed that since.
-    """
+def _find_live(
+    store: Store, record: ServiceRecord, live: dict[tuple[str, int], RevisionRecord]
+) -> RevisionRecord | None:
+    """The live revision. `live` has those whose outcome was live; a deployment may have ended since it was read."""
     revision = live.get((record.name, record.revision))
     if revision is None and record.revision:
         revision = store.get_revision(record.name, record.revision)
-    models = revision.models if revision else []
-    names = [model.rpartition(":")[0] for model in models]
-    return (not model_id or model_id in models) and (not model_name or model_name in names)
+    return revision

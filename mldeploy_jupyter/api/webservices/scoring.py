@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.webservices import deployments
-from mldeploy_jupyter.api.webservices.details import short_id
+from mldeploy_jupyter.api.webservices.log_text import short_id
 from mldeploy_jupyter.api.webservices.waiting import STATUS_CHECK_SECONDS
 from mldeploy_jupyter.core.errors import ScoringError
 from mldeploy_jupyter.core.scoring_client import NothingSent, ScoringClient

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from builtins import list as List  # `Webservice.list` hides the name inside the class
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
@@ -25,6 +26,7 @@ from mldeploy_jupyter.api.webservices import (
     deployments,
     details,
     listing,
+    log_text,
     metadata,
     migrated,
     scoring,
@@ -34,7 +36,6 @@ from mldeploy_jupyter.api.webservices.access_token import WebServiceAccessToken
 from mldeploy_jupyter.api.webservices.latency_arguments import METHOD, bind, takes
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord
-from mldeploy_jupyter.core.text import without_overwritten
 
 if TYPE_CHECKING:
     import requests
@@ -45,11 +46,10 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
     from mldeploy_jupyter.latency.measuring import Endpoint
     from mldeploy_jupyter.latency.result import LatencyResult
-    from mldeploy_jupyter.targets import LogLine
 
 Value = TypeVar("Value")
 
-CANCEL_SECONDS = 5.0  # that `cancel` waits; a runner on this machine takes a fraction of one
+CANCEL_SECONDS = 5.0  # that `cancel` waits; a runner on this machine ends within one
 
 KINDS: dict[str, type[Webservice]] = {}  # by compute type; each subclass adds itself
 
@@ -115,7 +115,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
     def from_deployment(cls, workspace: WorkspaceLike, record: DeploymentRecord, wait: bool = False) -> Self:
         """The service of a deployment that was begun; `wait` waits for it as `wait_for_deployment`."""
         folder = workspace.find_folder()
-        # As the store has it: to look for a dead runner would be to wait beside one that is starting.
+        # Read without a check for a dead runner, which would wait for the runner that is starting.
         stored = folder.open_store().get_service(record.service) if folder is not None else None
         if stored is None:
             service = Webservice(workspace, record.service)
@@ -146,8 +146,8 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
 
     @property
     def state(self) -> str:
-        """v1's word: Transitioning, Healthy, Unhealthy or Failed; and Stopped, which v1 had not. Asks the target."""
-        return details.STATES.get(self.shown_state, "Failed")  # a damaged row may say anything
+        """v1's state: Transitioning, Healthy, Unhealthy or Failed; also Stopped, which v1 lacked. Asks the target."""
+        return details.STATES.get(self.shown_state, "Failed")  # a damaged row may have any value
 
     @property
     def shown_state(self) -> str:
@@ -157,7 +157,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """Why it is unhealthy now, else why the last deployment failed; None after a success, and during another."""
+        """Why it is unhealthy, or why the last deployment failed; None after a success and during a deployment."""
         record = self.record
         return details.find_error(record, deployment.query_status(self._folder, record))
 
@@ -249,7 +249,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         )
 
     def update_deployment_state(self) -> None:
-        """v1's refresh, which every attribute does by itself. Raises `WebserviceNotFound` when the service is gone."""
+        """v1's refresh; attributes are always current. Raises `WebserviceNotFound` when the service is gone."""
         self.record  # noqa: B018
 
     def get_logs(
@@ -262,35 +262,22 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         `init` is v1's and changes nothing, because init() writes to the same log. Raises `UserErrorException` when
         `num_lines` is no whole number.
         """
-        today = details.today()
-        entries = without_overwritten(self._read_logs(num_lines), lambda line: (line.source, line.text))
-        texts = [line.text.strip("\r") if raw else details.format_log_line(line, timestamps, today) for line in entries]
-        lines = "\n".join(texts).split("\n")
-        return "\n".join(lines[max(0, len(lines) - num_lines) :])
+        return log_text.read_text(self._folder, self.name, num_lines, raw=raw, timestamps=timestamps)
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
         """The last entries of the log as data: `time`, `level`, `logger`, `message`, `request_id` and so on.
 
         Raises `UserErrorException` when `num_lines` is no whole number.
         """
-        lines = self._read_logs(num_lines)
-        return [line.entry or {"time": line.time, "logger": line.source, "message": line.text} for line in lines]
+        return log_text.read_entries(self._folder, self.name, num_lines)
 
     def follow_logs(self, num_lines: int = 20, *, timestamps: bool = False) -> Iterator[str]:
         """Yields the last `num_lines` lines, then new entries as they come, until the service stops.
 
-        An entry has several lines where there is a traceback; its form is that of `get_logs`. Raises
+        The entry of a traceback has several lines, formatted as in `get_logs`. Raises
         `UserErrorException` when `num_lines` is no whole number.
         """
-        first, entries, cut = details.last_lines(list(self._read_logs(num_lines)), num_lines)
-        for line in self._read_logs(entries, follow=True):
-            text = details.format_log_line(line, timestamps, details.today())
-            yield "\n".join(text.split("\n")[cut:]) if line == first else text
-            first = None  # only the first that is yielded may be cut
-
-    def _read_logs(self, num_lines: Any, follow: bool = False) -> Iterator[LogLine]:
-        tail = check_whole_number("num_lines", num_lines, 0)
-        return deployment.read_logs(self._folder, self.name, tail=tail, follow=follow)
+        return log_text.follow_text(self._folder, self.name, num_lines, timestamps=timestamps)
 
     def run(self, input_data: Any = _NOT_GIVEN, *, input: Any = _NOT_GIVEN) -> Any:
         """Scores one input: `bytes` and `str` are sent as they are, anything else as JSON.
@@ -311,37 +298,37 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
                 hint='call service.run({"data": [[1.0, 2.0]]})',
             )
         data = input if input_data is _NOT_GIVEN else input_data
-        try:
+        with self._explained_errors():
             return self._caller.run(data)
-        except ScoringError as error:
-            scoring.explain_error(self._folder, self.record, error)
-            raise
 
     def send(self, body: bytes, content_type: str = "application/json") -> requests.Response:
         """The response to one request, of any status, headers included. `run` is the usual way to score.
 
         Raises `ScoringError` when there is no response, with the reason.
         """
-        try:
+        with self._explained_errors():
             return self._caller.send(body, {"Content-Type": content_type, "Accept": "*/*"})
-        except ScoringError as error:
-            scoring.explain_error(self._folder, self.record, error)
-            raise
 
     def explain(self, error: ScoringError) -> None:
-        """Adds to an error of a call what the script raised and where, as far as this machine's log says it."""
+        """Adds what the script raised and where, if this machine's log has it, to the error of a request."""
         if not isinstance(error, ScoringError):
             raise UserErrorException(
-                f"an error of a call is explained, and {type(error).__name__} is none",
-                why="explain() takes the ScoringError of a request",
+                f"explain() takes a ScoringError, not {type(error).__name__}",
+                why="only the error of a request can be explained from the service's log",
                 hint="pass the error that service.run() raised",
             )
         scoring.explain_error(self._folder, self.record, error)
 
     def read_openapi(self) -> dict[str, Any] | None:
         """The OpenAPI document that the service gives now; None when it has none. Raises `ScoringError`."""
-        try:
+        with self._explained_errors():
             return self._caller.read_document()
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
+        """Adds the script's exception to an error of a request in its block."""
+        try:
+            yield
         except ScoringError as error:
             scoring.explain_error(self._folder, self.record, error)
             raise
@@ -361,15 +348,15 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         return measure_latency([service, *(others if isinstance(others, (list, tuple)) else [others])], **given)
 
     def find_endpoint(self) -> Endpoint:
-        """Where the service is now, proven to be it, with its key or token.
+        """The service's address, verified to be its own, with its key or token.
 
-        Raises `EndpointRefused` when what listens there may be something else.
+        Raises `EndpointRefused` when another program may listen there.
         """
         from mldeploy_jupyter.latency.measuring import Endpoint, EndpointRefused
 
         record = self.record
         uri = str(record.endpoint.get("scoring_uri", ""))
-        reason = deployment.refuse_endpoint(self._folder, record, uri) if uri else "no revision of it serves"
+        reason = deployment.refuse_endpoint(self._folder, record, uri) if uri else "none of its revisions is live"
         if reason:
             raise EndpointRefused(
                 f"nothing was sent to {self.name}",
@@ -379,16 +366,13 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         return Endpoint(uri, self._credential())
 
     def count_requests(self) -> int | None:
-        """How many requests the service has answered since it was started; None when it does not say."""
+        """The number of requests answered since the service started; None when its metrics do not have it."""
         return details.count_requests(self.read_metrics())
 
     def read_metrics(self) -> str:
         """The service's metrics in Prometheus' text format; "" when it has none. Raises `ScoringError`."""
-        try:
+        with self._explained_errors():
             return self._caller.read_metrics()
-        except ScoringError as error:
-            scoring.explain_error(self._folder, self.record, error)
-            raise
 
     # Keys -------------------------------------------------------------------------------------------------------
 
@@ -409,7 +393,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
     def get_access_token(self) -> WebServiceAccessToken:
         """A token for a service with `token_auth_enabled`: valid for an hour, to be renewed after 45 minutes.
 
-        Send it as `Authorization: Bearer <token>`. `run` sends and renews it by itself.
+        Send it as `Authorization: Bearer <token>`. `run` sends and renews it automatically.
 
         Raises:
             WebserviceException: the service does not ask for tokens.
@@ -429,7 +413,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         return self.get_keys()[0] if self.auth_enabled else ""
 
     def _refuse_endpoint(self, uri: str) -> str:
-        """Why what listens at `uri` is not proven to be the service, or ""."""
+        """Why the program at `uri` may not be the service, or ""."""
         return deployment.refuse_endpoint(self._folder, self.record, uri)
 
     # Changing ---------------------------------------------------------------------------------------------------
@@ -455,7 +439,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         settings of the target's `deploy_configuration` (`auth_enabled=False`, `scoring_timeout_ms=...`). `tags`
         replace, `properties` add. `replay` scores the last request that the live revision answered before the switch,
         and refuses the new one when it answers with a 5xx. `wait` waits as `wait_for_deployment`. `detached` uses a
-        process of its own, so that the update goes on when this one ends; the default is True unless `wait` is or the
+        separate process, so that the update continues when this one ends; the default is True unless `wait` is or the
         session is interactive.
 
         Raises:
@@ -498,9 +482,9 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         self._follow(record, wait)
 
     def cancel(self) -> bool:
-        """Cancels the deployment under way; the live revision goes on serving. Returns False when there is none.
+        """Cancels the current deployment; the live revision keeps serving. Returns False when there is none.
 
-        Waits up to 5 seconds for its end, so that another may begin.
+        Waits up to 5 seconds for the deployment to end, so that another can begin.
         """
         cancelled = deployment.cancel_deployment(self._folder, self.name)
         if cancelled:
@@ -510,7 +494,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
     def start(self) -> None:
         """Starts a stopped service with the revision it had.
 
-        After its processes had died, its keys are replaced, because another program could have taken its port.
+        If its processes died, its keys are replaced, because another program may have taken its port.
 
         Raises:
             DeploymentFailed: it did not start, for example because another process has its port.
@@ -588,19 +572,28 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
     ) -> List[Webservice]:
         """The services of the workspace, including local ones, oldest first; a subclass lists its own only.
 
-        Every given filter must match; no service here has an image. Raises `UserErrorException` for an unknown compute
-        type or a filter of another form.
+        Every given filter must match. `image_name`, with or without its tag, `image_id` and `image_digest` match the
+        image of a service in a container. Raises `UserErrorException` for an unknown compute type or a filter of
+        another form.
         """
         folder = check_workspace(workspace).find_folder()
-        records = listing.list_records(folder, compute_type, model_name, model_id, tags, properties)
-        if image_name or image_id or image_digest:
-            return []
+        records = listing.list_records(
+            folder,
+            compute_type,
+            model_name,
+            model_id,
+            tags,
+            properties,
+            image_name=image_name,
+            image_id=image_id,
+            image_digest=image_digest,
+        )
         wanted = [record for record in records if cls._compute_type in ("", migrated.compute_type_of(record))]
         return [cls._from_record(workspace, record) for record in wanted]
 
     @classmethod
     def _from_record(cls, workspace: WorkspaceLike, record: ServiceRecord) -> Webservice:
-        """As `Webservice(workspace, record.name)`, without a look into the store."""
+        """As `Webservice(workspace, record.name)`, without a query."""
         service = object.__new__(_find_kind(record))
         Webservice.__init__(service, workspace, record.name)
         service._deployment_id = record.deployment_id

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import requests
 
-from mldeploy_jupyter.api.webservices.details import format_log_line
+from mldeploy_jupyter.api.webservices.log_text import format_log_line
 from mldeploy_jupyter.serving import call
 from mldeploy_jupyter.targets.process_log import read_log
 from tests.polling import wait_until

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mldeploy_jupyter.api.webservices.details import format_log_line
+from mldeploy_jupyter.api.webservices.log_text import format_log_line
 from mldeploy_jupyter.serving.log import entry as entries
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.targets.process_log import read_log
