@@ -1,55 +1,31 @@
 """One HTTP/1.1 connection: reads requests, answers them in order, and keeps their deadlines.
 
 No task, coroutine or future is made for a request. A head that was accepted before is recognised by its bytes
-(`head_cache`); everything else goes through the parser, httptools, which calls the `on_...` methods.
+(`head_cache`); everything else goes through a parser (`request_reader`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from time import perf_counter
 from typing import Any, Protocol, cast
-from urllib.parse import unquote
 
-import httptools
-
-from ..ipc.failure import describe
-from ..log import writer
-from ..scoring.messages import Refused, Response, error_response
+from ..scoring.messages import Response, error_response
 from .application import Application
+from .body import new_body
 from .exchange import Exchange
 from .head_cache import CachedHead
-from .request_splitter import RequestSplitter
-
-MAX_HEAD_BYTES = 64 * 1024  # of a request's line and headers, and of its trailers
-
-MAX_HEADER_COUNT = 200  # of headers, and of trailers
-
-MAX_EXCESS = MAX_HEAD_BYTES + 65536  # bytes received that are no body; a head may arrive with the start of its body
-
-MAX_PIPELINED = 1024  # requests on one connection; in memory each takes many times its bytes on the wire
+from .request_reader import MAX_UNREAD, RequestReader
 
 MIN_UPLOAD_RATE = 4096  # bytes of a body a second; a client that keeps this rate may exceed settings.body_timeout
 
 LINGER_SECONDS = 2.0  # how long a client may take to read the last answer before the connection is closed
 
-LINGER_BYTES = 1 << 20  # bytes read and discarded after a refusal
+LINGER_BYTES = MAX_UNREAD  # read and discarded after a refusal
 
 FLUSH_INTERVAL = 0.005  # seconds between two checks whether an answer has been written
-
-# Bytes beside the body that each piece of a body may bring along. A chunk has 6: its size and two line ends.
-CHUNK_OVERHEAD = 16
-
-_LARGE_PIECE = 32768  # bytes of a body; to copy one takes longer than to make another parser
-
-# Bytes. Smaller pieces of a body are joined: each as an object of its own would take many times its size.
-_SMALL_PIECE = 4096
-
-_UNIQUE_HEADERS = frozenset(("host", "authorization", "content-type"))  # repeated ones may hide a smuggled request
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -91,17 +67,11 @@ class Connection(asyncio.Protocol):
         self.returned: tuple[bytes, bytes] | None = None  # see `direct_poll.Lendable`
         self._unsent = 0  # bytes in the transport's buffer at the last check
 
-        # Parser state
-        self._parser: httptools.HttpRequestParser | None = None  # made when needed: an idle connection costs little
-        self._head_bytes = 0  # of the request's line and headers, then of its trailers
-        self._header_count = 0  # of headers, then of trailers
-        self._splitter = RequestSplitter()
-        self._lone_chunk = b""  # the data that is being parsed, if it arrived while no request was here
-
         # Current requests
         self.arriving: Exchange | None = None  # not complete yet
         self.pipeline: deque[Exchange] = deque()  # requests with complete headers; the first is answered next
         self._advancing = False
+        self._reader = RequestReader(self)
 
     @property
     def busy(self) -> bool:
@@ -133,7 +103,9 @@ class Connection(asyncio.Protocol):
             exchange.buffered = 0
             self.app.abandon(exchange)
         self.pipeline.clear()
-        self._parser = None  # breaks the cycle with its callbacks, so that both are freed without a garbage collection
+        # This breaks the cycles, so that all three are freed without a garbage collection.
+        self._reader.parser = None
+        self._reader = cast(RequestReader, None)
         self.owner.connection_closed(self)
 
     def data_received(self, data: bytes) -> None:
@@ -153,7 +125,7 @@ class Connection(asyncio.Protocol):
             if self._discarded > LINGER_BYTES:
                 self.transport.abort()
             return
-        if not self._parse(data, lone):
+        if not self._reader.receive(data, lone):
             return
         if self.owner.draining and self.arriving is None:
             # What follows this request is for the next worker: leave it in the socket.
@@ -172,7 +144,7 @@ class Connection(asyncio.Protocol):
         if self.lingering_since:
             return False
         if self.arriving is not None:
-            self._refuse(error_response(400, "bad-request", "the request is not whole: the connection ended in it"))
+            self.refuse(error_response(400, "bad-request", "the request is not whole: the connection ended in it"))
         if self.pipeline:
             self.pipeline[-1].close = True
             return True
@@ -186,19 +158,48 @@ class Connection(asyncio.Protocol):
         with self.app.direct.lock:
             self._writing_paused = False
             self.waiting_since = perf_counter()
-            self._advance()
+            self.advance()
 
     # -- requests in ----------------------------------------------------------------------------------
 
     def receive_known(self, data: bytes) -> bool:
-        """Handles `data` if it is one whole request whose head is cached. Call it while no other request is here."""
+        """Handles `data` if it is a request whose head is cached, or its first part.
+
+        Call it while no other request is here.
+        """
         head = self.app.head_cache.find(data)
         exchange = self._exchange_from_cache(head, data) if head is not None else None
         if exchange is None:
             return False
         self.pipeline.append(exchange)
-        self.app.handle(exchange)
+        if exchange.complete:
+            self.app.handle(exchange)
         return True
+
+    def read_body(self, fd: int) -> bool:
+        """Reads more of the body of a request whose head is cached. False: the loop's thread must go on with it.
+
+        The script's thread calls it while it serves this connection.
+        """
+        exchange, owner = self.arriving, self.owner
+        if exchange is None:
+            return False
+        missing = exchange.length - exchange.body_size
+        if self.app.check_body_size(exchange.length, owner.buffered - exchange.buffered) is not None:
+            return False
+        if exchange.received is None:
+            exchange.received = new_body(exchange.length)
+        try:
+            size = exchange.received.read(fd, missing)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        exchange.body_size += size
+        exchange.buffered += size
+        owner.buffered += size
+        self._reader.end_body(exchange)
+        return size > 0
 
     def may_be_lent(self) -> bool:
         """Whether the script's thread may serve it: the next thing to arrive is the first byte of a request."""
@@ -207,234 +208,33 @@ class Connection(asyncio.Protocol):
         return stays and not paused and self.direct_fd < 0
 
     def _exchange_from_cache(self, head: CachedHead, data: bytes) -> Exchange | None:
-        """The whole request in `data`, whose head is cached. None if its body does not fit: the parser refuses it."""
-        app, owner, size = self.app, self.owner, head.length
-        if app.check_body_size(size, owner.buffered) is not None:
+        """The request that begins in `data`, whose head is cached. None if the parser must refuse its body."""
+        app, owner, length = self.app, self.owner, head.length
+        if app.check_body_size(length, owner.buffered) is not None:
             return None
         self.waiting_since = now = perf_counter()
         exchange = Exchange(self, now, head.headers)
         exchange.method, exchange.path, exchange.target = "POST", "/score", b"/score"
-        exchange.body_size = exchange.buffered = size
-        owner.buffered += size
-        exchange.body = data[len(data) - size :]
-        exchange.complete = exchange.handled = True
+        exchange.length, exchange.unparsed = length, True
         exchange.known, self._kept_alive = self._kept_alive, True
         app.generate_request_id(exchange)
+        body = data[head.size :]
+        exchange.body_size = exchange.buffered = size = len(body)
+        owner.buffered += size
+        if size == length:
+            exchange.body = body
+            exchange.complete = exchange.handled = True
+        else:
+            self.arriving = exchange
+            self._reader.skip_head()
+            if size:
+                exchange.received = new_body(length)
+                exchange.received.add(body)
         return exchange
-
-    def _parse(self, data: bytes, lone: bool) -> bool:
-        """Parses received data; `lone`: it arrived while no request was here. False: the data was refused."""
-        self._lone_chunk = data if lone else b""
-        try:
-            for segment in self._splitter.split(data, self):
-                exchange = self.arriving
-                if exchange is not None and exchange.admitted and self._passes_parser(exchange, segment):
-                    self.on_body(segment)
-                    if exchange.body_size == int(exchange.headers["content-length"]):
-                        self.on_message_complete()
-                    continue
-                parser = self._parser or self._new_parser()
-                try:
-                    parser.feed_data(segment)
-                except httptools.HttpParserUpgrade as upgrade:
-                    again = self._decline_upgrade(parser, bytes(segment[upgrade.args[0] :]))
-                    if not again:
-                        return False
-                    self._new_parser().feed_data(again)
-        except Refused as refused:
-            self._refuse(refused.response)
-            return False
-        except httptools.HttpParserCallbackError as error:
-            if isinstance(error.__context__, Refused):
-                self._refuse(error.__context__.response)
-                return False
-            text = f"internal error of the server: {describe(error.__context__ or error)}"
-            writer.log(text, level="error", traceback="".join(traceback.format_exception(error)))
-            self._refuse(error_response(500, "server-failed", "the server failed; the entry script is not at fault"))
-            return False
-        except httptools.HttpParserError:
-            self._refuse(error_response(400, "bad-request", "this is not HTTP/1.1, or not whole"))
-            return False
-        exchange = self.arriving
-        # The parser reports a header or a trailer once it is complete; this ends one that never is.
-        if exchange is not None and self._splitter.excess > MAX_EXCESS:
-            self._refuse(_trailers_too_large() if exchange.admitted else _headers_too_large())
-            return False
-        return True
-
-    def _passes_parser(self, exchange: Exchange, segment: bytes | memoryview) -> bool:
-        """Whether a piece of a body goes past the parser, which would copy it and has nothing to find in it.
-
-        The length of such a body is known, and the splitter counts. The next request gets a new parser.
-        """
-        if self._parser is not None and len(segment) >= _LARGE_PIECE and "transfer-encoding" not in exchange.headers:
-            self._parser = None
-        return self._parser is None
-
-    def _new_parser(self) -> httptools.HttpRequestParser:
-        self._parser = parser = httptools.HttpRequestParser(self)
-        # A trailer `Connection: close` must not change the request; see also `on_message_complete`.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
-
-    def _decline_upgrade(self, parser: httptools.HttpRequestParser, rest: bytes) -> bytes:
-        """Continues in HTTP/1.1, as a server may. Java's client offers HTTP/2 in every first request, even a POST.
-
-        Returns what a new parser gets: the same head without the offer, then `rest`. Empty: the request was refused.
-        """
-        exchange = self.arriving
-        if exchange is None or exchange.admitted or exchange.method == "CONNECT" or exchange.early_response is not None:
-            refusal = error_response(400, "bad-request", "the service does not connect to others")
-            self._refuse((exchange and exchange.early_response) or refusal)
-            return b""
-        head = exchange.method.encode() + b" " + exchange.target + b" HTTP/" + parser.get_http_version().encode()
-        for name, text in exchange.headers.items():
-            if name == "connection":
-                options = [option.strip() for option in text.split(",")]
-                text = ", ".join(option for option in options if option.lower() not in ("upgrade", "http2-settings"))
-            if name != "upgrade" and (text or name != "connection"):
-                head += b"\r\n" + name.encode("latin-1") + b": " + text.encode("latin-1")
-        self.arriving, self._lone_chunk, self._splitter.may_begin = None, b"", True
-        return head + b"\r\n\r\n" + rest
-
-    # -- calls of the parser --------------------------------------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self.input_ended:
-            return
-        if not self._splitter.may_begin:
-            raise Refused(error_response(400, "bad-request", "the end of the request before is not clear"))
-        self._splitter.may_begin = False
-        if len(self.pipeline) >= MAX_PIPELINED:
-            self.input_ended = self.pipeline[-1].close = True
-            return
-        self.waiting_since = now = perf_counter()
-        self.arriving = Exchange(self, now)
-        self._head_bytes = self._header_count = 0
-
-    def on_url(self, url: bytes) -> None:
-        exchange = self.arriving
-        if exchange is not None:
-            self._head_bytes += len(url)
-            if self._head_bytes <= MAX_HEAD_BYTES:
-                exchange.target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        exchange = self.arriving
-        if exchange is None:
-            return
-        self._head_bytes = size = self._head_bytes + len(name) + len(value) + 4
-        self._header_count = count = self._header_count + 1
-        if size > MAX_HEAD_BYTES or count > MAX_HEADER_COUNT:
-            if exchange.admitted:
-                raise Refused(_trailers_too_large())
-            return
-        if exchange.admitted:  # a trailer after a chunked body, which must not change the request
-            return
-        headers, key, text = exchange.headers, _header_name(name), value.decode("latin-1")
-        if key in headers:
-            if key in _UNIQUE_HEADERS:
-                _reject(exchange, f"the header {key} came twice", key)
-            text = f"{headers[key]}{'; ' if key == 'cookie' else ', '}{text}"
-        headers[key] = text
-
-    def on_headers_complete(self) -> None:
-        exchange, parser = self.arriving, self._parser
-        if exchange is None or parser is None:
-            return
-        headers = exchange.headers
-        exchange.method = parser.get_method().decode("latin-1")
-        if self._head_bytes > MAX_HEAD_BYTES or self._header_count > MAX_HEADER_COUNT:
-            exchange.early_response, exchange.close, exchange.path = _headers_too_large(), True, "/"
-        else:
-            if parser.should_upgrade():  # the parser stops here; see _decline_upgrade
-                return
-            if exchange.target == b"/score":
-                exchange.path = "/score"
-            else:
-                _set_path(exchange)
-            version = parser.get_http_version()
-            if version == "1.1":
-                if "host" not in headers and exchange.early_response is None:
-                    _reject(exchange, "an HTTP/1.1 request must have the header Host", "host")
-                if "expect" in headers:
-                    exchange.expects_continue = headers["expect"].lower() == "100-continue"
-                    if not exchange.expects_continue and exchange.early_response is None:
-                        text = "only 100-continue can be expected"
-                        exchange.early_response = error_response(417, "expectation-failed", text, "expect")
-            else:
-                exchange.http10 = True
-                if "transfer-encoding" in headers and exchange.early_response is None:
-                    # HTTP/1.0 has no chunks, so an intermediary may read the request otherwise (RFC 9112, 6.1).
-                    _reject(exchange, "an HTTP/1.0 request cannot come in chunks", "transfer-encoding")
-            if "transfer-encoding" in headers:
-                coding = headers["transfer-encoding"].lower()
-                # Where chunked is not the last, the end of the body is unknown, and the parser refuses the request.
-                if coding != "chunked" and coding.endswith("chunked") and exchange.early_response is None:
-                    text = "the only transfer coding is chunked"
-                    exchange.early_response = error_response(501, "not-implemented", text, "transfer-encoding")
-                    exchange.close = True
-        exchange.admitted = True
-        self._head_bytes = self._header_count = 0
-        if not parser.should_keep_alive():
-            exchange.close = True
-        self.input_ended = exchange.close
-        self.app.admit(exchange, self.owner.buffered)
-        self.pipeline.append(exchange)
-        if exchange.early_response is not None or exchange.expects_continue:
-            self._advance()
-
-    def on_body(self, body: bytes | memoryview) -> None:
-        exchange = self.arriving
-        if exchange is None:
-            return
-        size, splitter = len(body), self._splitter
-        exchange.body_size += size
-        excess = splitter.excess - 2 * size - CHUNK_OVERHEAD
-        splitter.excess = excess if excess > 0 else 0
-        exchange.expects_continue = False
-        if exchange.early_response is not None:
-            return
-        if exchange.path != "/score":  # no other route reads it
-            if exchange.body_size > LINGER_BYTES:
-                text = f"{exchange.path} takes no body"
-                exchange.early_response = error_response(413, "too-large", text, "body")
-                self._advance()
-            return
-        owner = self.owner
-        exchange.early_response = self.app.check_body_size(exchange.body_size, owner.buffered - exchange.buffered)
-        if exchange.early_response is None:
-            _add_piece(exchange.body_parts, body)
-            exchange.buffered += size
-            owner.buffered += size
-        else:
-            exchange.body_parts.clear()
-            self._advance()
-
-    def on_message_complete(self) -> None:
-        exchange = self.arriving
-        if exchange is None or not exchange.admitted:
-            return
-        self.arriving = None
-        self.waiting_since = perf_counter()
-        self._splitter.await_request()
-        if self._header_count and not exchange.close:
-            # After a trailer `Connection: close` it would read no further request, without an error.
-            self._parser = None
-        exchange.complete = True
-        parts = exchange.body_parts
-        if parts:
-            exchange.body = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
-            parts.clear()
-        lone, self._lone_chunk = self._lone_chunk, b""
-        usual = exchange.target == b"/score" and exchange.method == "POST" and not (exchange.close or exchange.http10)
-        if lone and usual and exchange.early_response is None:
-            self.app.head_cache.learn(lone, exchange.headers, exchange.body_size)
-        self._advance()
 
     # -- answers out ----------------------------------------------------------------------------------
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
         """Answers what can be answered now: the first request in the pipeline, then the next."""
         if self._advancing:  # an answer was sent at once, from the loop below
             return
@@ -493,9 +293,9 @@ class Connection(asyncio.Protocol):
                 self._reading_paused = False
                 self.transport.resume_reading()
             if pipeline:
-                self._advance()
+                self.advance()
 
-    def _refuse(self, response: Response) -> None:
+    def refuse(self, response: Response) -> None:
         """Answers input that is invalid or late, in its turn, and then closes the connection."""
         if self.lingering_since or self.transport.is_closing():
             return
@@ -510,7 +310,7 @@ class Connection(asyncio.Protocol):
         exchange.early_response, exchange.close, exchange.complete = response, True, False
         if not exchange.id:
             self.app.assign_request_id(exchange)
-        self._advance()
+        self.advance()
 
     # -- deadlines and the end ------------------------------------------------------------------------
 
@@ -533,11 +333,13 @@ class Connection(asyncio.Protocol):
         elif exchange is not None and not exchange.admitted:
             if waited > settings.head_timeout:
                 text = f"no whole head came within {settings.head_timeout:g} s"
-                self._refuse(error_response(408, "request-timeout", text))
+                self.refuse(error_response(408, "request-timeout", text))
         elif exchange is not None:
             if waited > settings.body_timeout + exchange.body_size / MIN_UPLOAD_RATE:
-                text = f"the body did not come within {waited:.0f} s"
-                self._refuse(error_response(408, "request-timeout", text, "body"))
+                self.app.direct.take_back(self)
+                if self.arriving is exchange:
+                    text = f"the body did not come within {waited:.0f} s"
+                    self.refuse(error_response(408, "request-timeout", text, "body"))
         elif not self.pipeline and waited > settings.keep_alive_timeout:
             self.evict()
 
@@ -597,48 +399,8 @@ class Connection(asyncio.Protocol):
             self.transport.pause_reading()
 
 
-@lru_cache(maxsize=512)  # clients send the same few names again and again
-def _header_name(name: bytes) -> str:
-    return name.decode("latin-1").lower()
-
-
-def _set_path(exchange: Exchange) -> None:
-    try:
-        parts = httptools.parse_url(exchange.target)
-    except httptools.HttpParserInvalidURLError:
-        exchange.path = exchange.target.decode("latin-1")
-        if exchange.early_response is None and exchange.path != "*":
-            _reject(exchange, "the request's target is no path", "target")
-        return
-    path = (parts.path or b"/").decode("latin-1")
-    exchange.path = unquote(path) if "%" in path else path
-    exchange.query = (parts.query or b"").decode("latin-1")
-
-
-def _add_piece(parts: list[bytes | bytearray | memoryview], piece: bytes | memoryview) -> None:
-    if not parts or len(piece) >= _SMALL_PIECE:
-        parts.append(piece)
-    elif isinstance(parts[-1], bytearray):
-        parts[-1] += piece
-    else:
-        parts.append(bytearray(piece))
-
-
 def _is_rest_short(exchange: Exchange) -> bool:
     """Whether the rest of a refused body may be read and discarded, so that the connection can stay open."""
     headers = exchange.headers
     length = headers.get("content-length", "" if "transfer-encoding" in headers else "0")
     return not exchange.expects_continue and length.isdigit() and int(length) <= LINGER_BYTES
-
-
-def _reject(exchange: Exchange, text: str, where: str = "") -> None:
-    exchange.early_response, exchange.close = error_response(400, "bad-request", text, where), True
-
-
-def _headers_too_large() -> Response:
-    return error_response(431, "headers-too-large", "the request's headers are too large")
-
-
-def _trailers_too_large() -> Response:
-    text = "the extensions and trailers of the request's chunks are too large"
-    return error_response(431, "headers-too-large", text)

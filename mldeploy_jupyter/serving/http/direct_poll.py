@@ -18,7 +18,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Protocol
 
-READ_BYTES = 65536  # of one request; a longer one is read by the loop's thread
+READ_BYTES = 65536  # of a request, at first; the rest of a longer body is read into the body's own memory
 
 AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
@@ -33,12 +33,14 @@ class Lendable(Protocol):
     """A connection, as the poll sees it.
 
     `direct_fd` is its socket while the script's thread serves it, else -1. `returned` has what it has received and not
-    sent, from when the script's thread has returned it until the loop's thread has it back.
+    sent, from when the script's thread has returned it until the loop's thread has it back. `arriving` is the request
+    that is not whole yet, or None.
     """
 
     transport: asyncio.Transport
     direct_fd: int
     returned: tuple[bytes, bytes] | None
+    arriving: Any
 
     @property
     def busy(self) -> bool: ...
@@ -46,6 +48,8 @@ class Lendable(Protocol):
     def may_be_lent(self) -> bool: ...
 
     def receive_known(self, data: bytes) -> bool: ...
+
+    def read_body(self, fd: int) -> bool: ...
 
     def data_received(self, data: bytes) -> None: ...
 
@@ -141,15 +145,22 @@ class DirectPoll:
                 self._is_script_thread = False
 
     def _receive(self, connection: Lendable) -> None:
+        fd = connection.direct_fd
         try:
-            try:
-                data = os.read(connection.direct_fd, READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data or connection.busy or not connection.receive_known(data):
-                self._return(connection, received=data)
+            if connection.arriving is None:
+                try:
+                    data = os.read(fd, READ_BYTES)
+                except BlockingIOError:
+                    return
+                except OSError:
+                    data = b""
+                if not data or connection.busy or not connection.receive_known(data):
+                    self._return(connection, received=data)
+                    return
+                if connection.arriving is None or len(data) < READ_BYTES:
+                    return
+            if not connection.read_body(fd):
+                self._return(connection)
         except BaseException:
             self.drop(connection)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from ..scoring.messages import Response
+from .body import LongBody, Pieces
 
 
 class Sender(Protocol):
@@ -25,10 +26,14 @@ class Exchange:
     """
 
     target = body = id_headers = b""
+    head = b""  # its bytes, if the cache may learn them
+    received: LongBody | Pieces | None = None  # the body while it arrives, once there is any of it
+    length = -1  # of the body, in bytes; -1: none, or it comes in chunks
     method = path = query = id = ""
     body_size = 0  # bytes of the body received so far
     buffered = 0  # bytes of the body that count against the acceptor's limit
     close = complete = expects_continue = http10 = handled = False
+    unparsed = False  # the parser does not see its body
     known = False  # its head came from the cache, and not for the first time on this connection
     early_response: Response | None = None
     scoreboard_index = -2  # where the scoreboard has the id: -1 nowhere (it was full), -2 not in flight
@@ -42,4 +47,3 @@ class Exchange:
             self.headers = headers
             return
         self.headers = {}  # names in lower case
-        self.body_parts: list[bytes | bytearray | memoryview] = []

@@ -26,12 +26,13 @@ class Credentials(Protocol):
 
 
 class CachedHead:
-    """`length` is that of the body. `epoch` is the `Credentials.cache_epoch` under which the head was accepted."""
+    """`size` is its own, `length` that of the body. `epoch` is the `Credentials.cache_epoch` it was accepted under."""
 
-    __slots__ = ("epoch", "headers", "length")
+    __slots__ = ("epoch", "headers", "length", "size")
 
-    def __init__(self, headers: dict[str, str], length: int, epoch: Any) -> None:
+    def __init__(self, headers: dict[str, str], size: int, length: int, epoch: Any) -> None:
         self.headers = headers
+        self.size = size
         self.length = length
         self.epoch = epoch
 
@@ -44,24 +45,23 @@ class HeadCache:
         self._heads: dict[bytes, CachedHead] = {}
 
     def find(self, data: bytes) -> CachedHead | None:
-        """The head that `data` starts with, if `data` is that head and its whole body and nothing else."""
+        """The head that `data` starts with, if what follows in `data` is its body, or its first part, and no more."""
         end = data.find(b"\r\n\r\n") + 4
         head = self._heads.get(data[:end])
-        if head is not None and len(data) - end == head.length and head.epoch is self._credentials.cache_epoch:
+        if head is not None and len(data) - end <= head.length and head.epoch is self._credentials.cache_epoch:
             return head
         return None
 
-    def learn(self, data: bytes, headers: Mapping[str, str], body_size: int) -> None:
-        """Caches the head of `data`, one whole accepted request, unless it is unusual."""
-        end = len(data) - body_size
+    def learn(self, head: bytes, headers: Mapping[str, str], body_size: int) -> None:
+        """Caches the head of an accepted request, unless it is unusual."""
         length = headers.get("content-length", "")
-        if end > MAX_CACHED_BYTES or not length.isdigit() or int(length) != body_size:
+        if len(head) > MAX_CACHED_BYTES or not length.isdigit() or int(length) != body_size:
             return
-        if data.find(b"\r\n\r\n") + 4 != end or not _UNCACHEABLE.isdisjoint(headers):
+        if head.find(b"\r\n\r\n") + 4 != len(head) or not _UNCACHEABLE.isdisjoint(headers):
             return
         epoch = self._credentials.cache_epoch
         if epoch is None:
             return
         if len(self._heads) >= MAX_HEADS:
             del self._heads[next(iter(self._heads))]
-        self._heads[data[:end]] = CachedHead(dict(headers), body_size, epoch)
+        self._heads[head] = CachedHead(dict(headers), len(head), body_size, epoch)

@@ -50,6 +50,10 @@ class RequestSplitter:
         """The request is complete; what comes now is another one."""
         self.excess, self._awaits_line, self._tail = 0, True, b""
 
+    def skip_head(self) -> None:
+        """The head of a request was read otherwise; what comes now is its body."""
+        self.excess, self._awaits_line, self._blank = 0, False, 0
+
     def split(self, data: bytes, reading: Reading) -> Iterator[bytes | memoryview]:
         """Pieces of `data`, none of which has parts of two requests. Each is to be parsed before the next is asked for.
 
@@ -98,8 +102,8 @@ class RequestSplitter:
     def _find_cut(self, data: bytes, start: int, exchange: Exchange | None) -> int:
         size = len(data)
         in_body = exchange is not None and exchange.admitted
-        if in_body and "transfer-encoding" not in exchange.headers:  # type: ignore[union-attr]
-            return min(size, start + int(exchange.headers["content-length"]) - exchange.body_size)  # type: ignore[union-attr]
+        if exchange is not None and in_body and exchange.length >= 0:
+            return min(size, start + exchange.length - exchange.body_size)
         tail, self._tail = self._tail, b""
         if tail:
             across = (tail + data[start : start + 3]).find(_EMPTY_LINE)  # an empty line may come in two pieces

@@ -168,11 +168,11 @@ def test_a_large_body_is_not_parsed_and_one_in_chunks_is() -> None:
     try:
         bench.feed(HEAD + b"content-length: 200000\r\n\r\n" + b"x" * 50_000)
         bench.feed(b"x" * 50_000)
-        assert bench.connection._parser is None
+        assert bench.connection._reader.parser is None
         bench.feed(b"x" * 99_999)
         assert not statuses(bench)
         bench.feed(b"x" + CHUNKED + b"30d40\r\n" + b"x" * 100_000)
-        assert statuses(bench) == [200] and bench.connection._parser is not None
+        assert statuses(bench) == [200] and bench.connection._reader.parser is not None
         bench.feed(b"x" * 100_000 + b"\r\n0\r\n\r\n")
         assert statuses(bench) == [200, 200]
     finally:

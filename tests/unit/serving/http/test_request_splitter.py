@@ -43,6 +43,7 @@ class Reader:
             self.arriving.admitted = True
             lines = head.decode().split("\r\n")[1:-2]
             self.arriving.headers = dict(line.split(": ", 1) for line in lines)
+            self.arriving.length = int(self.arriving.headers.get("content-length", -1))
         if self.arriving is not None:
             self.arriving.body_size = read - len(head)
         if read == len(head) + len(body):

@@ -6,10 +6,12 @@ import asyncio
 import json
 import socket
 import threading
+from time import perf_counter
 from typing import Any
 
 import pytest
 
+from mldeploy_jupyter.serving.http.connection import Connection
 from mldeploy_jupyter.serving.http.direct_poll import AVAILABLE
 from tests.polling import wait_until
 from tests.unit.serving.worker.lead_bench import Client, LeadBench, request
@@ -73,8 +75,117 @@ def test_the_deadline_of_a_call_holds_as_ever() -> None:
         assert client.ask(BODY)[0] == 200
 
 
+TEXT = b'{"data": "%b"}' % (b"x" * 3_000_000)
+CUTS = {
+    "head, body": (BODY, [-len(BODY)]),
+    "in the body": (BODY, [-3]),
+    "head, body in two pieces": (BODY, [-len(BODY), -3]),
+    "head, long body": (TEXT, [-len(TEXT)]),
+    "in a long body": (TEXT, [200, 70_000, 2_000_000]),
+}
+
+
+def send_in_pieces(client: Client, connection: Connection, data: bytes, cuts: list[int]) -> None:
+    for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        if start:
+            wait_until(lambda: connection.arriving is not None)
+        client.socket.sendall(data[start:end])
+
+
+@pytest.mark.parametrize(("body", "cuts"), CUTS.values(), ids=CUTS)
+def test_a_request_in_pieces_is_read_by_the_script_s_thread(body: bytes, cuts: list[int]) -> None:
+    with LeadBench(lambda data: data[-1:]) as bench:
+        client = bench.connect()
+        client.ask(body)  # its head is known from now on
+        bench.lead(client, BODY)
+        (connection,) = bench.connections
+        read_body, reads = connection.read_body, []
+
+        def counted(fd: int) -> bool:
+            reads.append(fd)
+            return read_body(fd)
+
+        connection.read_body = counted  # type: ignore[method-assign]
+        for _ in range(1000):
+            bench.lead(client, BODY)
+            send_in_pieces(client, connection, request(body), cuts)
+            assert client.read()[2] == (b"[1]" if body == BODY else b'"x"')
+            if connection.direct_fd >= 0 and len(reads) >= len(cuts):
+                break
+        else:
+            raise AssertionError("the loop's thread reads what comes in pieces")
+        wait_until(lambda: bench.in_flight == bench.acceptor.buffered == 0)
+
+
+def test_a_body_that_stays_away_is_waited_for_by_the_loop_s_thread_and_refused_in_time() -> None:
+    with LeadBench(echo) as bench:
+        client = bench.connect()
+        bench.lead(client, BODY)
+        (connection,) = bench.connections
+        client.socket.sendall(request(BODY)[:-3])
+        wait_until(lambda: connection.arriving is not None)
+        bench.call(lambda: connection.check_deadlines(perf_counter() + 1))
+        assert connection.arriving is not None
+        bench.call(lambda: connection.check_deadlines(perf_counter() + 1000))
+        assert client.read()[0] == 408 and client.file.read() == b""
+        wait_until(lambda: bench.in_flight == bench.acceptor.buffered == 0 and not bench.connections)
+
+
+@pytest.mark.parametrize("is_lent", [True, False])
+def test_the_rest_of_a_body_is_read_by_whoever_has_the_connection(is_lent: bool) -> None:
+    with LeadBench(lambda data: data[-1:]) as bench:
+        client = bench.connect()
+        client.ask(TEXT)
+        bench.lead(client, BODY)
+        (connection,) = bench.connections
+        for cut in (-len(TEXT), 200, 300_000, -1):
+            bench.lead(client, BODY)
+            client.socket.sendall(request(TEXT)[:cut])
+            if not is_lent:
+                wait_until(lambda: connection.arriving is not None and connection.direct_fd < 0)
+            client.socket.sendall(request(TEXT)[cut:])
+            assert client.read()[2] == b'"x"'
+        wait_until(lambda: bench.in_flight == bench.acceptor.buffered == 0)
+
+
+@pytest.mark.parametrize("cut", [-1, -len(BODY)], ids=["in the body", "behind the head"])
+def test_a_client_that_ends_its_half_in_a_body_is_told_so(cut: int) -> None:
+    with LeadBench(echo) as bench:
+        client = bench.connect()
+        bench.lead(client, BODY)
+        client.socket.sendall(request(BODY)[:cut])
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.read()[0] == 400 and client.file.read() == b""
+
+
+def test_a_client_that_disconnects_in_a_body_leaves_nothing_behind() -> None:
+    with LeadBench(echo) as bench:
+        client = bench.connect()
+        bench.lead(client, BODY)
+        client.socket.sendall(request(BODY)[:-3])
+        client.file.close()
+        client.socket.close()
+        wait_until(lambda: not bench.connections)
+        bench.clients.clear()
+        assert bench.in_flight == bench.acceptor.buffered == 0
+
+
+def test_bodies_that_are_too_many_are_refused_by_the_loop() -> None:
+    with LeadBench(echo) as bench:
+        client = bench.connect()
+        client.ask(TEXT)
+        bench.lead(client, BODY)
+        client.socket.sendall(request(TEXT)[:100_000])
+        wait_until(lambda: bench.acceptor.buffered > 0)
+        bench.call(lambda: setattr(bench.acceptor, "buffered", bench.acceptor.buffered + (1 << 30)))
+        client.socket.sendall(request(TEXT)[100_000:200_000])
+        assert client.read()[0] == 503
+        bench.call(lambda: setattr(bench.acceptor, "buffered", bench.acceptor.buffered - (1 << 30)))
+        wait_until(lambda: bench.in_flight == bench.acceptor.buffered == 0)
+
+
 UNUSUAL = {
-    "in pieces": ([request(BODY)[:-3], request(BODY)[-3:]], [200]),
+    "in pieces": ([request(BODY)[:20], request(BODY)[20:]], [200]),
     "two at once": ([request(BODY) * 2], [200, 200]),
     "another head": ([request(BODY).replace(b"host", b"x-other: 1\r\nhost")], [200]),
     "another path": ([request(BODY, "/nothing")], [404]),
