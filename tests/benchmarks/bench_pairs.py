@@ -1,12 +1,13 @@
 """How far the scoring server is from the limit, in pairs: short loads in turn on servers that all run at once.
 
     python -m tests.benchmarks.bench_pairs [--seconds 1] [--minutes 5] [--work small,batch,raw] [--before FOLDER] \\
-        [--environments DIR]
+        [--client http.client|requests] [--environments DIR]
 
 A machine that changes its speed from second to second slows both of a pair nearly alike, so ratios settle sooner than
 in `bench_serving`, which starts every server anew. All servers are on one processor, and `wrk` is on another; the order
 is reversed each round. Shown are medians, and ratios with the lowest and the highest. `--before` is a clone of an
-earlier version that has a virtualenv of its own, `.venv`: it takes part as `ours before`.
+earlier version that has a virtualenv of its own, `.venv`: it takes part as `ours before`. `--client` loads with one of
+Python's clients instead of wrk, with fewer connections.
 
 Needs what `bench_serving` needs.
 """
@@ -20,17 +21,19 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tests.benchmarks.serving import environments, inside, processes, report, turn, wrk
+from tests.benchmarks.serving import environments, inside, processes, python_clients, report, turn, wrk
 from tests.benchmarks.serving.figures import Key, Rounds, verdicts
 from tests.benchmarks.serving.servers import OURS, OWN_LOOP, SERVERS, WITH_DUTIES, Server
 from tests.benchmarks.serving.work import WORKS, Work, body
 
 BEFORE = "ours before"
 LOADS = (("small", 1), ("small", 8), ("small", 64), ("batch", 8), ("batch", 64), ("raw", 8))
+LOADS_BY_PYTHON = (("small", 1), ("small", 4), ("batch", 4), ("raw", 1))
 
 
 def main() -> int:
@@ -38,6 +41,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="of one load")
     parser.add_argument("--minutes", type=float, default=5.0, help="of all loads; servers that start are not counted")
     parser.add_argument("--work", default="small,batch,raw")
+    parser.add_argument("--client", choices=("wrk", *python_clients.CLIENTS), default="wrk")
     parser.add_argument("--before", type=Path, metavar="FOLDER")
     parser.add_argument("--environments", type=Path, default=environments.default_folder(), metavar="DIR")
     given = parser.parse_args()
@@ -61,6 +65,7 @@ def run(given: argparse.Namespace, folder: Path) -> None:
     if given.before:
         servers += [earlier(one, given.before) for one in servers if one.name == OURS]
     print(report.machine())
+    loads = LOADS if given.client == "wrk" else LOADS_BY_PYTHON
     rounds, number = Rounds(), 0
     with ExitStack() as stack:
         started: dict[str, list[tuple[Server, turn.Running, Path]]] = {}
@@ -71,15 +76,16 @@ def run(given: argparse.Namespace, folder: Path) -> None:
                 started.setdefault(name, []).append((server, found, place))
         end = time.monotonic() + 60 * given.minutes
         while time.monotonic() < end:
-            for name, connections in (load for load in LOADS if load[0] in started):
+            for name, connections in (load for load in loads if load[0] in started):
                 for server, found, place in started[name][:: 1 if number % 2 else -1]:
                     try:
-                        rounds.add(number, [burst(server, found, WORKS[name], connections, given.seconds, place)])
+                        took = burst(server, found, WORKS[name], connections, given.seconds, place, given.client)
+                        rounds.add(number, [took])
                     except (turn.TurnFailed, wrk.LoadFailed, OSError, ValueError) as error:
                         print(f"failed: {server.name}, {name}, {connections} connections: {error}", flush=True)
             number += 1
     print(f"{number} rounds of {given.seconds:g} s a load, all servers at once\n")
-    print("\n".join(pairs(rounds)))
+    print("\n".join(pairs(rounds, loads)))
     print("\n" + "\n".join(report.judged([one for one in verdicts(rounds) if one.got is not None])))
 
 
@@ -93,24 +99,28 @@ def earlier(server: Server, clone: Path) -> Server:
 
 
 def burst(
-    server: Server, running: turn.Running, kind: Work, connections: int, seconds: float, folder: Path
+    server: Server, running: turn.Running, kind: Work, connections: int, seconds: float, folder: Path, client: str
 ) -> turn.Measured:
     least = len(turn.check(running, server, kind))
     headers = {**running.headers, "Content-Type": turn.content_type(kind)}
     lua = wrk.script(folder, body(kind, server.form), headers)
     before = processes.cpu_seconds(running.pids)
-    load = wrk.read(
-        wrk.start(running.url, lua, connections, seconds, turn.LOAD_CPU).communicate(timeout=seconds + 60)[0], least
-    )
+    if client == "wrk":
+        loading = wrk.start(running.url, lua, connections, seconds, turn.LOAD_CPU)
+    else:
+        loading = python_clients.start(
+            client, running.url, folder / "body", headers, connections, seconds, turn.LOAD_CPU
+        )
+    load = wrk.read(loading.communicate(timeout=seconds + 60)[0], least)
     spent = processes.cpu_seconds(running.pids) - before
     return turn.Measured(
         server.name, kind.name, connections, load.rate, load.p50, load.p99, spent / load.requests * 1e6
     )
 
 
-def pairs(rounds: Rounds) -> list[str]:
+def pairs(rounds: Rounds, loads: Iterable[tuple[str, int]]) -> list[str]:
     lines = []
-    for name, connections in LOADS:
+    for name, connections in loads:
         keys: list[Key] = [key for key in rounds.found if key[1:] == (name, connections)]
         if not keys:
             continue

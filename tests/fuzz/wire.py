@@ -103,6 +103,10 @@ class Socket(asyncio.Transport):
         self.sent = bytearray()
         self.unsent = 0
         self.full = self.paused = self.closing = self.ended = False
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
 
     def write(self, data: Any) -> None:
         assert not self.ended, "written after its end"
@@ -201,9 +205,21 @@ class Bench:
             self._feeding = True
             try:
                 while self.waiting and not self.socket.paused and not self.socket.closing:
-                    self.connection.data_received(self.waiting.popleft())
+                    self._deliver(self.waiting.popleft())
             finally:
                 self._feeding = False
+
+    def _deliver(self, data: bytes) -> None:
+        protocol = self.socket.protocol
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            buffer = memoryview(protocol.get_buffer(-1))
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
+            if size < len(data):
+                self.waiting.appendleft(data[size:])
+            protocol.buffer_updated(size)
+        else:
+            self.connection.data_received(data)
 
     def eof(self) -> None:
         if not self.lost and not self.socket.closing and not self.waiting and not self.connection.eof_received():

@@ -14,7 +14,9 @@ from typing import Any, Protocol, cast
 
 from ..scoring.messages import Response, error_response
 from .application import Application
-from .body import new_body
+from .body import LONG, LongBody, new_body
+from .body_protocol import BodyProtocol
+from .direct_poll import LONG_ANSWER
 from .exchange import Exchange
 from .head_cache import CachedHead
 from .request_reader import MAX_UNREAD, RequestReader
@@ -64,7 +66,7 @@ class Connection(asyncio.Protocol):
         self._reading_paused = self._writing_paused = False
         self._kept_alive = False  # a request with a cached head was here before
         self.direct_fd = -1
-        self.returned: tuple[bytes, bytes] | None = None  # see `direct_poll.Lendable`
+        self.returned: tuple[bytes, bytes | memoryview] | None = None  # see `direct_poll.Lendable`
         self._unsent = 0  # bytes in the transport's buffer at the last check
 
         # Current requests
@@ -118,6 +120,7 @@ class Connection(asyncio.Protocol):
         lone = self.arriving is None and not self.pipeline and not self.private
         barred = self.input_ended or self.lingering_since or self._writing_paused or self.owner.draining
         if lone and not barred and self.receive_known(data):
+            self._await_long_body()
             return
         if self.lingering_since or (self.input_ended and self.arriving is None):
             # Nothing more is answered, but a client that is still writing must be able to, or it never reads.
@@ -127,6 +130,17 @@ class Connection(asyncio.Protocol):
             return
         if not self._reader.receive(data, lone):
             return
+        self._await_long_body()
+        self._end_turn()
+
+    def _await_long_body(self) -> None:
+        """Lets the transport write into the memory of the body that arrives, if much of it is still to come."""
+        body, exchange = self.long_body, self.arriving
+        if body is not None and exchange is not None and exchange.length - exchange.body_size >= LONG:
+            self._reader.skip_body(exchange)
+            self.transport.set_protocol(BodyProtocol(self))
+
+    def _end_turn(self) -> None:
         if self.owner.draining and self.arriving is None:
             # What follows this request is for the next worker: leave it in the socket.
             self._pause_reading()
@@ -149,6 +163,26 @@ class Connection(asyncio.Protocol):
             self.pipeline[-1].close = True
             return True
         return False
+
+    @property
+    def long_body(self) -> LongBody | None:
+        """The body that arrives, if it is received into its own memory."""
+        received = self.arriving.received if self.arriving is not None else None
+        return received if isinstance(received, LongBody) else None
+
+    def body_received(self, size: int) -> None:
+        """So many more bytes are in the memory of `long_body`."""
+        with self.app.direct.lock:
+            exchange = self.arriving
+            if exchange is None:
+                return
+            received = self._reader.admit_body(exchange, size)
+            if isinstance(received, LongBody):
+                received.advance(size)
+            if received is None or exchange.body_size == exchange.length:
+                self.transport.set_protocol(self)
+            self._reader.end_body(exchange)
+            self._end_turn()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
@@ -182,13 +216,11 @@ class Connection(asyncio.Protocol):
         The script's thread calls it while it serves this connection.
         """
         exchange, owner = self.arriving, self.owner
-        if exchange is None:
+        if exchange is None or exchange.received is None:
             return False
         missing = exchange.length - exchange.body_size
         if self.app.check_body_size(exchange.length, owner.buffered - exchange.buffered) is not None:
             return False
-        if exchange.received is None:
-            exchange.received = new_body(exchange.length)
         try:
             size = exchange.received.read(fd, missing)
         except BlockingIOError:
@@ -227,8 +259,8 @@ class Connection(asyncio.Protocol):
         else:
             self.arriving = exchange
             self._reader.skip_head()
+            exchange.received = new_body(length)
             if size:
-                exchange.received = new_body(length)
                 exchange.received.add(body)
         return exchange
 
@@ -278,9 +310,14 @@ class Connection(asyncio.Protocol):
             head += b"connection: keep-alive\r\n\r\n" if exchange.http10 else b"\r\n"
         self.waiting_since = perf_counter()
         if self.direct_fd >= 0:
-            direct.write(self, head + body)
+            direct.write(self, head, body)
             return
-        self.transport.write(head if exchange.method == "HEAD" else head + body)
+        if exchange.method == "HEAD":
+            self.transport.write(head)
+        elif len(body) < LONG_ANSWER:
+            self.transport.write(head + body)
+        else:
+            self.transport.writelines((head, body))
         if exchange.known and direct.active:
             owner.loop.call_soon(direct.call, direct.lend, self)
         if close:

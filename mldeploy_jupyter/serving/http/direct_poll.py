@@ -20,6 +20,8 @@ from typing import Any, Protocol
 
 READ_BYTES = 65536  # of a request, at first; the rest of a longer body is read into the body's own memory
 
+LONG_ANSWER = 32_768  # bytes of a body; to copy one behind its head takes longer than to pass both to the kernel
+
 AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
 
@@ -39,7 +41,7 @@ class Lendable(Protocol):
 
     transport: asyncio.Transport
     direct_fd: int
-    returned: tuple[bytes, bytes] | None
+    returned: tuple[bytes, bytes | memoryview] | None
     arriving: Any
 
     @property
@@ -89,17 +91,20 @@ class DirectPoll:
         with self.lock:
             callback(*args)
 
-    def write(self, connection: Lendable, data: bytes) -> None:
+    def write(self, connection: Lendable, head: bytes, body: bytes) -> None:
         """Sends an answer on a connection that the script's thread serves."""
+        fd = connection.direct_fd
         try:
-            sent = os.write(connection.direct_fd, data)
+            sent = os.write(fd, head + body) if len(body) < LONG_ANSWER else os.writev(fd, (head, body))
         except BlockingIOError:
             sent = 0
         except OSError:  # the client is gone, which the loop's thread will find, too
             self._return(connection)
             return
-        if sent < len(data):
-            self._return(connection, unsent=data[sent:])
+        if sent < len(head):
+            self._return(connection, unsent=head[sent:] + body)
+        elif sent < len(head) + len(body):
+            self._return(connection, unsent=memoryview(body)[sent - len(head) :])
 
     # -- the script's thread --------------------------------------------------------------------------
 
@@ -171,7 +176,7 @@ class DirectPoll:
             self._return(connection)
         self._loop.call_soon_threadsafe(self.call, connection.transport.abort)
 
-    def _return(self, connection: Lendable, received: bytes = b"", unsent: bytes = b"") -> None:
+    def _return(self, connection: Lendable, received: bytes = b"", unsent: bytes | memoryview = b"") -> None:
         self._forget(connection)
         connection.returned = received, unsent
         self._loop.call_soon_threadsafe(self.call, self.take_back, connection)
@@ -197,7 +202,8 @@ class DirectPoll:
         """Serves a connection on the loop again. Does nothing if it is there."""
         if connection.direct_fd >= 0:
             self._forget(connection)
-            received = unsent = b""
+            received: bytes = b""
+            unsent: bytes | memoryview = b""
         elif connection.returned is not None:
             received, unsent = connection.returned
             connection.returned = None

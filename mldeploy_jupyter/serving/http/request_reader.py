@@ -121,6 +121,11 @@ class RequestReader:
         """The head of a request was read otherwise: what comes now is its body, which needs no parser."""
         self._splitter.skip_head()
 
+    def skip_body(self, exchange: Exchange) -> None:
+        """The rest of the body is read without the parser."""
+        if not exchange.unparsed:
+            exchange.unparsed, self.parser = True, None  # the next request gets a new one
+
     def admit_body(self, exchange: Exchange, size: int) -> LongBody | Pieces | None:
         """Counts `size` more bytes of the body of the request that arrives. Returns what they go to; None: nowhere."""
         splitter = self._splitter
@@ -157,10 +162,10 @@ class RequestReader:
     def _passes_parser(self, exchange: Exchange, segment: bytes | memoryview) -> bool:
         """Whether a piece of a body goes past the parser, which would copy it and has nothing to find in it.
 
-        The length of such a body is known, and the splitter counts. The next request gets a new parser.
+        The length of such a body is known, and the splitter counts.
         """
         if not exchange.unparsed and exchange.length >= 0 and len(segment) >= _LARGE_PIECE:
-            exchange.unparsed, self.parser = True, None
+            self.skip_body(exchange)
         return exchange.unparsed
 
     def _new_parser(self) -> httptools.HttpRequestParser:

@@ -99,6 +99,30 @@ def _send_for_ever(connection: socket.socket, head: bytes, more: bytes) -> None:
         pass
 
 
+def test_a_hundred_announced_bodies_take_no_memory_before_they_come(supervised: Supervised) -> None:
+    """Their head is known, as that of clients which have sent such a body before."""
+    assert supervised.deploy(PLAIN)["ok"]
+    (worker,) = supervised.pids()
+    head = b"POST /score HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer first-key\r\n"
+    head += b"content-type: application/json\r\ncontent-length: 30000000\r\n\r\n"
+    port = supervised.facts["port"]
+    clients = [socket.create_connection(("127.0.0.1", port), timeout=60) for _ in range(101)]
+    try:
+        clients[0].sendall(head + b'{"a": "' + b"x" * 29_999_991 + b'"}')
+        assert clients[0].recv(12) == b"HTTP/1.1 200"
+        before = psutil.Process(worker).memory_info().rss
+        for client in clients[1:]:
+            client.sendall(head + b" " * 100)
+        for _ in range(20):
+            assert requests.get(supervised.url, timeout=20).text == "Healthy"
+        grown = psutil.Process(worker).memory_info().rss - before
+        print(f"{grown / 1e6:.1f} MB for 100 bodies of 30 MB that have not come")
+        assert grown < 20_000_000
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_a_hundred_large_bodies_at_once_are_refused_before_they_fill_the_memory(supervised: Supervised) -> None:
     """Each announces 90 MB, which one may send, and sends four: together that is more than is kept."""
     assert supervised.deploy(PLAIN)["ok"]

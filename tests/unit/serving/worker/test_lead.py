@@ -330,7 +330,7 @@ def test_a_signal_handler_that_raises_while_an_answer_is_sent_costs_its_connecti
         bench.lead(first, BODY)
         write = bench.app.direct.write
 
-        def interrupted(connection: Any, data: bytes) -> None:
+        def interrupted(connection: Any, head: bytes, body: bytes) -> None:
             bench.app.direct.write = write  # type: ignore[method-assign]
             raise Raised
 
