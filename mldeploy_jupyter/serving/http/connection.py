@@ -250,18 +250,17 @@ class Connection(asyncio.Protocol):
         exchange.length, exchange.unparsed = length, True
         exchange.known, self._kept_alive = self._kept_alive, True
         app.generate_request_id(exchange)
-        body = data[head.size :]
-        exchange.body_size = exchange.buffered = size = len(body)
+        exchange.body_size = exchange.buffered = size = len(data) - head.size
         owner.buffered += size
         if size == length:
-            exchange.body = body
+            exchange.body = data[head.size :]
             exchange.complete = exchange.handled = True
         else:
             self.arriving = exchange
             self._reader.skip_head()
             exchange.received = new_body(length)
             if size:
-                exchange.received.add(body)
+                exchange.received.add(memoryview(data)[head.size :])
         return exchange
 
     # -- answers out ----------------------------------------------------------------------------------

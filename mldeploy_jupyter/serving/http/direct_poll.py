@@ -242,5 +242,9 @@ class DirectPoll:
                 self.on_stopped()
 
     def wake(self) -> None:
-        """Makes `wait` return. Any thread may call it while the poll is active."""
-        os.eventfd_write(self._wakeup, 1)
+        """Makes `wait` return, or not wait at all. Any thread may call it while the poll is active.
+
+        While the script's thread reads or answers, nothing is written: it looks at its queue before it waits again.
+        """
+        if not self._is_script_thread:
+            os.eventfd_write(self._wakeup, 1)
