@@ -11,6 +11,7 @@ keys, and the end (`messages.py`). A key is in no file, command line or environm
     connection.py        one HTTP/1.1 connection with at most one request under way
     transport.py         its bytes; receive_clock.py: when they arrived, as the kernel saw it
     alarm.py             wakes at an exact time
+    housekeeping.py      when what is not urgent is done: while no request is due
     recorder.py          writes the samples, and counts
     lag.py               how late this process itself is, and whether it or the machine stood still
     done_blocks.py       the same block by block, and which are left out

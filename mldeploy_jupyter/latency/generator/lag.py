@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Sequence, Set
+from itertools import accumulate
 from time import monotonic
 
 PROBE_SECONDS = 0.005  # between two looks at the time, also while no request is due
@@ -45,14 +47,10 @@ class Histogram:
 
     def quantile(self, q: float) -> float:
         """The duration in seconds that a share `q` of the values does not exceed, to 2 %; 0 without values."""
-        wanted, seen = max(1, math.ceil(q * self.count)), 0
         if self.count == 0:
             return 0.0
-        for at, count in enumerate(self.counts):
-            seen += count
-            if seen >= wanted and at < _BUCKETS:
-                return float(min(_LEAST * 2 ** ((at + 0.5) / _PER_OCTAVE), self.greatest))
-        return self.greatest
+        at = bisect_left(list(accumulate(self.counts)), max(1, math.ceil(q * self.count)))
+        return float(min(_LEAST * 2 ** ((at + 0.5) / _PER_OCTAVE), self.greatest)) if at < _BUCKETS else self.greatest
 
 
 class Lateness:

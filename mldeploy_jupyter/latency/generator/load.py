@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from mldeploy_jupyter.latency.arrivals import Block, plan_arrivals, plan_blocks
 from mldeploy_jupyter.latency.generator.alarm import Alarm
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
 from mldeploy_jupyter.latency.generator.done_blocks import DoneBlocks
+from mldeploy_jupyter.latency.generator.housekeeping import Housekeeping
 from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, STANDSTILL_SECONDS, Watch, stolen_seconds
 from mldeploy_jupyter.latency.generator.measured_service import MeasuredService
 from mldeploy_jupyter.latency.generator.pool import Pool
@@ -26,8 +28,6 @@ from mldeploy_jupyter.latency.generator.turns import ClosedTurn, OpenTurn, Turn
 from mldeploy_jupyter.latency.payloads import Payload
 from mldeploy_jupyter.latency.plan import AUTO_RATE, AUTO_SHARE, LatencyPlan, choose_duration
 from mldeploy_jupyter.latency.recording import Outcome, Phase
-
-TICK_LOOKS = 10  # looks at the clock between two ticks, which do all that is not urgent: 50 ms
 
 PROGRESS_SECONDS = 0.25
 
@@ -102,8 +102,8 @@ class Load:
         self.watch = watch or Watch()
         self._done = DoneBlocks(self.watch, len(self._services), origin)
         self._stolen_before = stolen_seconds()
-        self._looks = 0
-        self._looked = monotonic()  # the look before this one: what arrived until then has been read
+        self._housekeeping = Housekeeping(self._tick)
+        self._looked = self._read_until = monotonic()  # the last look, and the one before: what had arrived is read
         self._ticked = monotonic()
         self._next_progress = 0.0
         self._parent = os.getppid()
@@ -310,6 +310,14 @@ class Load:
         self.watch.add(seconds, block)
         return True
 
+    def count_sent(self) -> None:
+        self._housekeeping.sent(self._next_due)
+
+    @property
+    def _next_due(self) -> float:
+        """When the next request is due; infinity where no time is planned."""
+        return math.inf if self._turn is None else self._turn.next_due
+
     def _start(self, service: MeasuredService, request: Request) -> None:
         self._issued += 1
         self._pending[request] = service.pool
@@ -329,6 +337,8 @@ class Load:
         if answer.outcome is not Outcome.OK and request.phase == Phase.MEASURED:
             self._done.failed.add(request.block)
         self._services[pool.index].take_answer(request, answer, done)
+        if self._housekeeping.is_due and not self._pending:
+            self._housekeeping.idle(self._next_due)
         if self._turn is not None:
             self._turn.ended(answer.outcome)
         if not self._pending and self._drained is not None and not self._drained.done():
@@ -362,10 +372,8 @@ class Load:
     def _look(self) -> None:
         if self._has_stood_still():
             return
-        self._looks += 1
-        if self._looks % TICK_LOOKS == 0:
-            self._tick()
-        self._looked = monotonic()
+        self._read_until, self._looked = self._looked, monotonic()
+        self._housekeeping.looked(self._next_due)
         self._alarm.set(min(self.watch.next_look, monotonic() + PROBE_SECONDS))
 
     def _has_stood_still(self) -> bool:
@@ -381,7 +389,7 @@ class Load:
         while self._pending:
             request = next(iter(self._pending))
             deadline = request.begun + self._plan.timeout
-            if deadline > self._looked:  # an answer that came in time may not have been read yet
+            if deadline > self._read_until:  # an answer that came in time may not have been read yet
                 break
             self._pending[request].expire(request, deadline)
         if not self._write_samples():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator
 from time import monotonic
 from typing import Protocol
@@ -25,6 +26,9 @@ class Sender(Protocol):
     def count_lag(self, seconds: float, block: int) -> bool:
         """Notes how late a request is sent. False when everything stood still, and the run ends before that."""
 
+    def count_sent(self) -> None:
+        """What was due has been sent."""
+
 
 class Turn:
     """The blocks of one turn, one directly after the other, from the moment `begin`; `over` is done at its end.
@@ -43,6 +47,11 @@ class Turn:
 
     def ended(self, outcome: Outcome) -> None:
         """A request of the turn has ended."""
+
+    @property
+    def next_due(self) -> float:
+        """When the next request is due, on the monotonic clock; infinity where answers decide."""
+        return math.inf
 
     def finish(self) -> None:
         if not self.over.done():
@@ -77,8 +86,12 @@ class OpenTurn(Turn):
         super().finish()
         self._alarm.close()
 
+    @property
+    def next_due(self) -> float:
+        return math.inf if self.over.done() else min(self.left + self._offset, self.end)
+
     def _set(self) -> None:
-        self._alarm.set(min(self.left + self._offset, self.end))
+        self._alarm.set(self.next_due)
 
     def _ring(self) -> None:
         for _ in range(BURST):
@@ -96,6 +109,7 @@ class OpenTurn(Turn):
                 return
             self.left = next(self._due)
         self._set()
+        self._sender.count_sent()
 
 
 class ClosedTurn(Turn):
