@@ -1,8 +1,8 @@
-"""The Docker SDK's client, whose sockets are closed also when the engine does not take a connection.
+"""The Docker SDK's client, which also closes its sockets when the engine does not accept a connection.
 
-For a container that is gone Podman's answers are made those of Docker.
+Podman's answers about a removed container are turned into those of Docker.
 
-Imports the SDK: whoever opens an engine imports this.
+Imports the SDK, so only functions that open an engine import this module.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _ApiClient(APIClient):  # type: ignore[misc]
         super().mount(prefix, adapter)
 
     def _raise_for_status(self, response: Response) -> None:
-        # Podman's answer where a container is removed while the request for it is under way.
+        # Podman's answer when the container of a request is removed during the request.
         if response.status_code == 500 and b"no such container" in response.content:
             response.status_code = 404
         super()._raise_for_status(response)
@@ -54,7 +54,7 @@ class _Pool(UnixHTTPConnectionPool):  # type: ignore[misc]
 
 class _Connection(UnixHTTPConnection):  # type: ignore[misc]
     def connect(self) -> None:
-        """As the SDK connects, which leaves the socket to the garbage collector when nobody listens any longer."""
+        """As in the SDK, which leaves the socket to the garbage collector when the connection is refused."""
         connection = socket.socket(socket.AF_UNIX)
         try:
             connection.settimeout(self.timeout)

@@ -1,4 +1,4 @@
-"""Where a Docker engine may listen: what the `docker` command would use, else the usual sockets, Podman's the last."""
+"""Where a Docker engine may listen: the endpoint of the `docker` command, then the usual sockets, Podman's last."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 DEFAULT_CONTEXT = "default"
 
-CONNECT_SECONDS = 2.0  # for an engine to take a connection, and for the answer to a ping
+CONNECT_SECONDS = 2.0  # for an engine to accept a connection, and to answer a ping
 
-ANSWER_SECONDS = 5.0  # for what an engine says of itself: Podman runs programs for that, on a busy machine for seconds
+ANSWER_SECONDS = 5.0  # for an engine to describe itself: Podman runs programs for it, for seconds on a busy machine
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class EngineEndpoint:
         return Path(urlsplit(self.url).path) if self.url.startswith("unix://") else None
 
     def require_listener(self) -> None:
-        """Raises `OSError` when nobody listens on its Unix socket; a network address is not tried.
+        """Raises `OSError` when no process listens on its Unix socket; a network address is not tried.
 
-        So an engine that is away is told from one that was lost at work.
+        This distinguishes an engine that is down from one that was lost during a request.
         """
         path = self.socket_path
         if path is not None:
@@ -51,12 +51,12 @@ class EngineEndpoint:
 
     @property
     def is_local(self) -> bool:
-        """Whether what it publishes on the loopback address can be reached from this machine."""
+        """Whether ports that it publishes on the loopback address are reachable from this machine."""
         return self.socket_path is not None or urlsplit(self.url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 class UnknownContext(Exception):
-    """A context was chosen that is not there. `known` are the names of those that are."""
+    """The chosen context does not exist. `known` are the names of existing ones."""
 
     def __init__(self, name: str, chosen_by: str, known: list[str]) -> None:
         super().__init__(f"there is no context {name}")
@@ -69,7 +69,7 @@ def find_endpoints(environ: Mapping[str, str] | None = None) -> list[EngineEndpo
     An engine that the user chose, by `DOCKER_HOST` or a context, is the only one: no other takes its place.
 
     Raises:
-        UnknownContext: the chosen context is not there, or its file is damaged.
+        UnknownContext: the chosen context does not exist, or its file is damaged.
     """
     environ = os.environ if environ is None else environ
     folder = _config_folder(environ)

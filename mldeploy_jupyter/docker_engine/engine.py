@@ -16,7 +16,7 @@ from mldeploy_jupyter.docker_engine.failures import EngineError, describe_unreac
 if TYPE_CHECKING:
     from docker import DockerClient
 
-REQUEST_SECONDS = 60.0  # without a byte of an answer, after which an engine counts as hung
+REQUEST_SECONDS = 60.0  # without a byte of an answer before an engine counts as hung
 
 OLDEST_API = (1, 40)  # Docker 19.03, Podman 3
 
@@ -61,7 +61,7 @@ class Engine:
                 answer.raise_for_status()
 
     def close(self) -> None:
-        """Closes its connections. It also happens when nothing refers to the engine any longer."""
+        """Closes its connections. Garbage collection of the engine closes them, too."""
         self.client.close()
 
 
@@ -100,12 +100,12 @@ def open_engine(
         raise EngineError(
             {"code": "engine-absent", "message": "no engine listens", "origin": "default", "tried": tried}
         )
-    # An engine that is there and refuses says more than one that is away.
+    # The error of an engine that refuses is more useful than that of one that is down.
     raise EngineError(next((found for found in failures if found["code"] != "engine-absent"), failures[0]))
 
 
 def _may_exist(path: Path) -> bool:
-    """Whether the socket is there, or in a folder that may not be looked into."""
+    """Whether the socket exists, or is in a folder that cannot be read."""
     try:
         return path.exists()
     except OSError:

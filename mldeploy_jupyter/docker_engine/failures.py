@@ -1,6 +1,6 @@
 """The errors of an engine as failures: plain data with `code` and `message`, which `core.diagnosis` explains.
 
-An engine says most things in prose only. The texts below are those of Docker 20.10 to 29 and of Podman 4 and 5.
+Most engine errors are prose only. The texts below are those of Docker 20.10 to 29 and of Podman 4 and 5.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MESSAGES: tuple[tuple[str, str], ...] = (
     (r"server gave http response to https|x509:|certificate|tls: ", "registry-certificate"),
     (r"no basic auth credentials|unauthorized|authentication required|incorrect username", "registry-refused"),
     (r"requested access to the resource is denied|access forbidden|403 forbidden", "registry-refused"),
-    # Of a repository that is private or not there, a registry says the same.
+    # A registry gives the same answer for a private repository and a missing one.
     (r"manifest unknown|manifest for .* not found|no such image|image not known|repository does not exist", "no-image"),
     (r"repository .* not found|name unknown|requested image.*not found|unable to find image", "no-image"),
     (r"no such host|dial tcp|i/o timeout|connection refused|network is unreachable|tls handshake", "registry-away"),
@@ -46,7 +46,7 @@ class EngineError(Exception):
 def engine_errors(endpoint: EngineEndpoint | None = None, **facts: Any) -> Iterator[None]:
     """Raises an error of the Docker SDK in its block as an `EngineError`; `facts` are added to its failure.
 
-    Where nobody listens at the endpoint, the block is not begun.
+    The block is not run when no process listens at the endpoint.
 
     Facts that the explanations know are `image`, `platform`, `port` and `registry`.
     """

@@ -1,4 +1,4 @@
-"""Makes container images from bundles: with the Docker engine, or without one.
+"""Builds container images from bundles, with the Docker engine or without one.
 
 Imports only `docker_engine` and `core`.
 """

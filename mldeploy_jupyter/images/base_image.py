@@ -1,4 +1,4 @@
-"""The base image: there or pulled, and fit to run the server. What it lacks is found out before the long steps."""
+"""The base image: found or pulled, and checked for what the server needs before the long steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OLDEST_GLIBC = (2, 17)  # of the wheels on PyPI (manylinux2014), and of uv
 
-PROBE_SECONDS = 60  # for the base image to say what it has
+PROBE_SECONDS = 60  # for the probe in a container of the base image
 
 # Run by the base image's shell; prints one fact a line. It needs no network and writes nothing.
 PROBE = r"""
@@ -65,7 +65,7 @@ class BaseImage:
 
     @property
     def pinned(self) -> str:
-        """The reference that names these bytes for ever: with the digest, or the id of an image that is only here."""
+        """The immutable reference: with the digest, or the id of an image that no registry has."""
         return f"{_repository(self.reference)}@{self.digest}" if self.digest else self.id
 
     def find_python(self, version: str) -> str:
@@ -179,9 +179,9 @@ def _report_pull(event: dict[str, Any], reference: str, layers: dict[str, tuple[
 
 
 def inspect_content(engine: Engine, base: BaseImage, cancel: Cancel, cache: Path | None = None) -> BaseImage:
-    """The image with what a container of it says about itself: C library, Pythons, packages.
+    """The image with facts from a container of it: C library, Pythons, packages.
 
-    It is asked once: `cache` is a folder for the answers.
+    The container runs once for each image: `cache` is a folder for the results.
 
     Raises:
         EngineError: it has no shell, or its container cannot be run.
@@ -207,14 +207,14 @@ def inspect_content(engine: Engine, base: BaseImage, cancel: Cancel, cache: Path
         packages=[parts for value in values.get("package", []) if len(parts := value.split()) == 4],
     )
     if cache is not None:
-        with suppress(OSError):  # it is asked again next time
+        with suppress(OSError):  # the probe runs again next time
             make_private_dir(_cache_file(base, cache).parent)
             write_json(_cache_file(base, cache), vars(probed))
     return probed
 
 
 def recall_content(base: BaseImage, cache: Path | None) -> BaseImage:
-    """The image with what the cache knows about its content; without, where it knows nothing."""
+    """The image with the cached facts about its content, if there are any."""
     known = read_json_if_valid(_cache_file(base, cache)) if cache is not None else None
     with suppress(TypeError):
         return replace(BaseImage(**known), reference=base.reference, digest=base.digest) if known else base
@@ -254,7 +254,7 @@ def _inspect(engine: Engine, reference: str, platform: str, required: bool = Fal
     except EngineError:
         raise
     other = f"{data.get('Os')}/{data.get('Architecture')}" != platform
-    # A tag of another platform that is here may be there for the right one, too; one that is only here may not.
+    # A registry may have the tag for the right platform, too; an image that was built here may not exist for it.
     return None if other and not required and data.get("RepoDigests") else data
 
 

@@ -1,4 +1,4 @@
-"""What the builder without an engine keeps on this disk, so that what did not change is neither made nor sent again.
+"""The cache of the builder without an engine: unchanged layers are neither made nor sent again.
 
     <cache>/blobs/sha256/<digest>     layers and configurations; those of base images too, as soon as they are read
     <cache>/layers/<key>.json         what a layer is, by the content that it is made of
@@ -6,7 +6,7 @@
     <cache>/images/<digest>.json      images that were made: the manifest, and where each layer comes from
     <cache>/kept/<key>.json           images that something outside needs, and the file that says so
 
-A layer of a model is no copy: it is written anew from the model's own files whenever somebody reads it.
+A model's layer is not stored: it is generated from the model's files each time it is read.
 """
 
 from __future__ import annotations

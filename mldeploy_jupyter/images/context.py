@@ -1,4 +1,4 @@
-"""What goes into an image, as layers in the order in which they change: server, models, code.
+"""The content of an image, as layers in the order in which they change: server, models, code.
 
     /opt/venv/                                the Python environment, which each builder makes in its own way
     /opt/mldeploy/server/mldeploy_serving/    the bundle's scoring server
@@ -7,7 +7,7 @@
     /opt/mldeploy/service.json                with what the container is to run
     /var/lib/mldeploy/                        the state folder: the only one that a container writes to, beside /tmp
 
-Nothing here reads a file's content before a builder asks for it: digests and sizes are those of the bundle's manifest.
+A file's content is read only when a builder needs it: digests and sizes come from the bundle's manifest.
 No key and no credential goes into an image.
 """
 
@@ -40,7 +40,7 @@ PORT = 5001
 
 @dataclass(frozen=True)
 class ContentLayer:
-    """A layer of files that we copy. `name` is for people: "server", "model churn:3", "code".
+    """A layer of copied files. `name` is shown to users: "server", "model churn:3", "code".
 
     `entries` are its files and folders by their path in the image, without the leading slash.
     """
@@ -128,7 +128,7 @@ class ImageContent:
         return layers
 
     def code_layer(self) -> ContentLayer:
-        """Entry script and helpers, and the file that says what to run. It changes most often, so it is the last."""
+        """Entry script and helpers, and the file that says what to run. It changes most often, so it comes last."""
         entries: dict[str, Entry] = {
             f"{APP}/{MODELS}".lstrip("/"): LayerFolder(),
             SERVICE_FILE.lstrip("/"): LayerFile.of(self.service_file().encode()),

@@ -35,7 +35,7 @@ def write_context(
     variables: Mapping[str, str] | None = None,
     install_conda: InstallConda | None = None,
 ) -> Path:
-    """Writes a Dockerfile and all that it copies to `folder`. Returns the Dockerfile.
+    """Writes a Dockerfile and all files that it copies to `folder`. Returns the Dockerfile.
 
     `docker build FOLDER` then needs the base image and the package index, and nothing of this machine. Its settings are
     not written: `mldeploy/environment/settings.sh` says where to put an index or proxy, which do not stay in the image.

@@ -1,4 +1,4 @@
-"""Builds an image with the container engine, one image a step, each found again by what it is made from.
+"""Builds an image with the container engine, one image a step, each cached under a digest of its inputs.
 
     base         the base image, pulled; or what a `base_dockerfile` makes
     system       packages of the system and the user's own lines of a Dockerfile, if there are any
@@ -9,7 +9,7 @@
 
 A step's key is a digest of its inputs and of the key before it, so a changed script sends the script alone, and a
 changed model does not touch the environment. Images of steps are named `mldeploy-layers:<step>-<key>`, and a name is
-given last, so one that has a name is complete. It is the engine's first build API, which every Docker and Podman has.
+given last, so a named image is complete. The engine's first build API is used, which every Docker and Podman has.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ class _Build:
         return self._inspect(tagged[0]["Id"]) if tagged else None
 
     def _make(self, steps: list[Step], base: BaseImage) -> set[str]:
-        """Makes the steps that are missing, after the last one that is there. Returns the names of those made."""
+        """Builds the steps after the last one that exists. Returns the names of those built."""
         first, parent = 0, base.id
         for index in range(len(steps) - 2, -1, -1):
             if self._inspect(steps[index].tag) is not None:

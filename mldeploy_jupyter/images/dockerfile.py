@@ -3,8 +3,8 @@
 A build with the engine makes one image a step, so that what did not change is neither sent nor made again; a build
 context on disk has all of them in one file. Both have the same instructions.
 
-What a build needs to know of the machine (proxies, index, certificates) is in `settings.sh`, which is read in a stage
-that is thrown away: the image gets the finished environment from it, and no layer and no history has the settings.
+What a build needs from the machine (proxies, index, certificates) is in `settings.sh`, which is read in a stage
+that is discarded: the image gets the finished environment from it, and no layer and no history has the settings.
 """
 
 from __future__ import annotations

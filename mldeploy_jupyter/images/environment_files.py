@@ -33,7 +33,7 @@ def environment_entries(content: ImageContent) -> Entries:
 
 
 def environment_settings(variables: Mapping[str, str], ca_bundle: str) -> Entries:
-    """The settings of the machine, for the stage that is thrown away."""
+    """The settings of the machine, for the stage that is discarded."""
     script = dockerfile.settings_script(variables, bool(ca_bundle))
     found: dict[str, Entry] = {"environment/settings.sh": LayerFile.of(script.encode())}
     return found | ({"environment/ca.pem": LayerFile.of(ca_bundle.encode())} if ca_bundle else {})

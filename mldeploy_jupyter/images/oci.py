@@ -1,4 +1,4 @@
-"""Makes an image without an engine: the layers of a base image, and ours on top of them.
+"""Builds an image without an engine: the layers of a base image, and ours on top of them.
 
     base              as its registry has it; its bytes are read once, to find out what it has, and sent nowhere
     python            only where the base has no fitting one
@@ -56,7 +56,7 @@ FORMAT = 1  # of what is made; another number makes all layers anew
 
 PYTHONS = "/opt/python"  # where a Python is added to a base image without a fitting one
 
-CREATED = "1980-01-01T00:00:00Z"  # of every image: a time of its own would make each another one
+CREATED = "1980-01-01T00:00:00Z"  # of every image: the time of the build would change its digest
 
 
 class Installed(Protocol):
@@ -186,7 +186,7 @@ class _Build:
     def _add(
         self, name: str, key: str, entries: Mapping[str, Entry] | Callable[[], Mapping[str, Entry]]
     ) -> StoredLayer:
-        """A layer that is kept, made unless it was before. `entries` may be a function, called only then."""
+        """A cached layer, made when it is missing. `entries` may be a function, which is called only then."""
         key = _key([FORMAT, name.split(" ")[0], key])
         made = self._store.recall_layer(key)
         reused = made is not None and self._store.has(made.digest, made.size)
@@ -370,7 +370,7 @@ class _Build:
 
 
 def base_annotations(base: Base) -> dict[str, str]:
-    """What the image says of its base. A path of this machine is nobody else's business."""
+    """The annotations about the base, without paths of this machine."""
     found = {BASE_DIGEST: base.manifest.digest}
     if not base.reference.startswith(LAYOUT):
         found[BASE_NAME] = base.reference

@@ -44,9 +44,9 @@ FACTS_FORMAT = 1
 
 FILE_LIMIT = 8 * 1024 * 1024  # bytes of a file that is read: the list of packages, the C library
 
-ENTRY_LIMIT = 2_000_000  # files of a layer; an archive with more is no honest one
+ENTRY_LIMIT = 2_000_000  # files of a layer; an archive with more is malicious
 
-# What is looked at, by its path in the image.
+# The files that are read, by their path in the image.
 READ = re.compile(
     r"etc/(passwd|group|os-release)|usr/lib/os-release|var/lib/dpkg/status(\.d/[^/]+)?"
     r"|(usr/)?lib(32|64)?/([^/]+-linux-gnu[^/]*/)?(libc\.so\.6|libc-2\.\d+\.so)"
@@ -349,7 +349,7 @@ def scan_layer(pieces: Iterator[bytes]) -> LayerFacts:
                     content = file.read() if file is not None else b""
                     facts.texts[name] = _kept(name, content).decode("latin-1")
             elif not member.isdir():
-                continue  # a device or a pipe is none of the files that are looked for
+                continue  # a device or a pipe
     for name, target in hard.items():
         if target in facts.texts:
             facts.texts[name] = facts.texts[target]
@@ -357,7 +357,7 @@ def scan_layer(pieces: Iterator[bytes]) -> LayerFacts:
 
 
 def _kept(name: str, content: bytes) -> bytes:
-    """Of the C library only its version is of interest."""
+    """Only the version of the C library is needed."""
     if "libc" not in name or name.startswith(("etc/", "var/")):
         return content
     found = re.search(rb"release version (\d+\.\d+)", content)

@@ -1,4 +1,4 @@
-"""The receipt of an image: what it was made from, exactly, as JSON data."""
+"""The receipt of an image: its exact inputs, as JSON data."""
 
 from __future__ import annotations
 

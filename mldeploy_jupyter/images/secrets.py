@@ -1,4 +1,4 @@
-"""What the settings of the machine mean for a build, and their removal from what it prints."""
+"""The machine's settings in a build, and their removal from its output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes into both builders and comes out of them, as plain data."""
+"""The inputs and outputs of both builders, as plain data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Emit(Protocol):
 
 @dataclass(frozen=True)
 class BuildSecrets:
-    """Settings of the machine that builds, which must leave no trace in the image.
+    """Settings of the building machine, which must leave no trace in the image.
 
     `proxies` are environment variables such as HTTP_PROXY, `variables` those that pip and uv read an index and its
     password from (UV_DEFAULT_INDEX, ...). `ca_bundle` is the text of a PEM file that the index's certificate is checked

@@ -1,4 +1,4 @@
-"""One build of the engine: sends a context, passes the output on line by line, names the step that failed."""
+"""One build of the engine: sends a context, forwards the output line by line, and names the step that failed."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 DOCKERFILE = ".mldeploy.Dockerfile"  # in a context; a user's own files may have one named Dockerfile
 
-STAGE_LABEL = "io.mldeploy.stage"  # of the images of a stage that is thrown away
+STAGE_LABEL = "io.mldeploy.stage"  # of the images of a discarded stage
 
-_ABANDONED = 6 * 3600  # seconds, after which a stage's images belong to no build that is still going on
+_ABANDONED = 6 * 3600  # seconds, after which no build can still be using a stage's images
 
-_LINE = 65536  # characters of one line, at most, that are kept until its end comes
+_LINE = 65536  # characters of an unfinished line that are kept
 _TAIL = 40  # lines that a failure keeps
 
 _KILLED = (130, 137, 143)  # exit codes of a process that a signal ended
 
-_GOING_SECONDS = 3.0  # for an engine that ends to be away
+_GOING_SECONDS = 3.0  # for an engine that is stopping to be gone
 
 _REPORT_BYTES = 20_000_000  # of a context, between two events that say how much is sent
 
@@ -42,7 +42,7 @@ _STEP = re.compile(r"^(?:\[\d+/\d+\] )?step \d+(?:/\d+)? ?: ", re.IGNORECASE)
 
 _RED = re.compile(r"\x1b\[(91|0)m")  # the first build API paints each piece of standard error
 
-# What an engine prints about its own work, which says nothing to people.
+# Lines about the engine's own work, which are of no use to users.
 _CHATTER = re.compile(
     r"^( ?---?> |Removing intermediate container|Successfully (built|tagged)|COMMIT |STEP |--> |[0-9a-f]{64}$)",
     re.IGNORECASE,
@@ -227,7 +227,7 @@ def _report_sent(pieces: Iterable[bytes], total: int, steps: StepCounter) -> Ite
 
 
 def _is_going(engine: Engine) -> bool:
-    """Whether the engine goes away just now."""
+    """Whether the engine is being stopped."""
     end = time.monotonic() + _GOING_SECONDS
     while time.monotonic() < end:
         try:

@@ -1,7 +1,7 @@
 """Long requests to the engine, whose answer is a stream of JSON lines: builds and pulls.
 
 The Docker SDK's own generators block until the next line, without an end: a build could then neither be cancelled nor
-told from an engine that hangs. Here a thread sends and reads, and the caller looks at the clock meanwhile.
+told from an engine that hangs. Here a thread sends and reads while the caller watches the clock.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.docker_engine import Engine
     from mldeploy_jupyter.images.types import Cancel
 
-IDLE_SECONDS = 20.0  # without a line, after which the engine is asked whether it is well, again and again
+IDLE_SECONDS = 20.0  # without a line before the engine is pinged, repeatedly
 
 PING_SECONDS = 5.0  # for its answer
 
@@ -31,7 +31,7 @@ _END = object()
 
 
 class _Stopped(Exception):
-    """The request body ends early, because nobody waits for the answer any longer."""
+    """Ends the request body early, because the caller no longer waits for the answer."""
 
 
 class EngineStream:

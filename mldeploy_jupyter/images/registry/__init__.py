@@ -1,9 +1,9 @@
-"""A client of container registries, in the words of the OCI distribution specification. No engine is needed.
+"""A client of container registries (OCI distribution specification). No engine is needed.
 
 parse_reference(text)          registry, repository, tag and digest
-Registry(host, credentials)    authenticated requests that are tried again while that may help
+Registry(host, credentials)    authenticated requests, retried while that may help
 fetch_manifest(...)            what an image consists of, verified
-push_image(...)                what the repository lacks, several blobs at a time, resumed after a lost connection
+push_image(...)                uploads missing blobs, several at a time, resumed after a lost connection
 
 Imports only `core` and the types of `images`.
 """

@@ -1,4 +1,4 @@
-"""Blobs of a registry: asked for, mounted from another repository, uploaded and downloaded in resumable pieces."""
+"""Blobs of a registry: looked up, mounted from another repository, uploaded and downloaded in resumable pieces."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def has_blob(registry: Registry, repository: str, digest: str) -> bool:
 def upload_blob(registry: Registry, repository: str, blob: Blob, tell: Tell = lambda count: None) -> str:
     """Brings the blob into the repository: "there" already, "mounted" from another repository, or "uploaded".
 
-    An upload goes on where it was after a lost connection or a restart of the registry. Raises `ImageError`.
+    An upload resumes after a lost connection or a restart of the registry. Raises `ImageError`.
     """
     if has_blob(registry, repository, blob.digest):
         return "there"
@@ -96,7 +96,7 @@ def _mount(registry: Registry, repository: str, digest: str, source: str) -> str
     except ImageError as error:
         if error.code not in ("RegistryRefused", "RegistryFailed"):
             raise
-        return _start(registry, repository)  # whoever may not read the other repository may still upload
+        return _start(registry, repository)  # without access to the other repository, uploading may still be allowed
     return "" if answer.status == 201 else _location(registry, answer)
 
 
@@ -245,12 +245,12 @@ class _Body:
         return taken
 
     def rewind(self) -> None:
-        """To be sent once more from the beginning."""
+        """Prepares to send the part again from the beginning."""
         self.take_back()
         self._parts, self._rest = None, b""
 
     def take_back(self) -> None:
-        """What was sent does not count."""
+        """Subtracts what was sent from the progress."""
         self._tell(-self._sent)
         self._sent = 0
 

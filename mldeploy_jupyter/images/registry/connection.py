@@ -1,4 +1,4 @@
-"""Requests to one registry: authenticated, tried again while that may help, with errors that say what is wrong."""
+"""Requests to one registry: authenticated, retried while that may help, with errors that name the reason."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from mldeploy_jupyter.images.registry.reference import is_loopback
 from mldeploy_jupyter.images.registry.tokens import Tokens, parse_challenge
 from mldeploy_jupyter.images.registry.transport import CERTIFICATES, api_host, is_plain, open_pool
 
-PATIENCE = 60.0  # seconds for which a registry that is away, busy or broken is waited for
+PATIENCE = 60.0  # seconds of retries while a registry is unreachable, busy or broken
 FIRST_PATIENCE = 10.0  # the same before it has answered once: most likely the address is wrong
-LONGEST_WAIT = 120.0  # seconds; a registry that asks for more is given up
+LONGEST_WAIT = 120.0  # seconds; a longer Retry-After is an error
 
-ANSWER_LIMIT = 8 * 1024 * 1024  # bytes of an answer that is read as a whole: a manifest or a configuration
+ANSWER_LIMIT = 8 * 1024 * 1024  # bytes of an answer that is read into memory: a manifest or a configuration
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -38,7 +38,7 @@ class Away(Exception):
 
 
 class Backoff:
-    """Waits of growing length with jitter, until nothing has got on for `patience` seconds.
+    """Waits of growing length with jitter, until there was no progress for `patience` seconds.
 
     `sleep(seconds)` waits and raises to stop.
     """
@@ -55,11 +55,11 @@ class Backoff:
         self.got_on()
 
     def got_on(self) -> None:
-        """To be called whenever something has succeeded."""
+        """Call after any progress: starts the waits anew."""
         self._attempts, self._since = 0, self._clock()
 
     def wait(self, away: Away) -> None:
-        """Waits before the next attempt. Raises the error of `away` where there should be none."""
+        """Waits before the next attempt. Raises the error of `away` when the patience is exhausted."""
         delay = min(10.0, 0.2 * 2**self._attempts) * (0.5 + self._jitter() / 2)
         if away.seconds is not None:
             delay = max(delay, away.seconds)
@@ -129,7 +129,7 @@ class Registry:
         With `stream` the body is not read yet, and the caller closes the answer. `doing` completes "the registry
         cannot be ..." in errors.
 
-        Raises `ImageError`; with `retry=False`, `Away` for what another attempt may mend.
+        Raises `ImageError`; with `retry=False`, `Away` for an error that a retry may resolve.
         """
         backoff = self.backoff()
         while True:
@@ -319,7 +319,7 @@ class Registry:
     # -- errors --
 
     def away(self, error: Exception) -> Away:
-        """What kept a request from being answered."""
+        """The reason why a request got no answer."""
         import urllib3
 
         reasons = _chain(error)
@@ -361,7 +361,7 @@ class Registry:
         return Away(found, hopeless=not self._answered and _is_name_error(reasons))
 
     def _error(self, answer: Any, scopes: Sequence[str], doing: str) -> Exception:
-        """The error for an answer: `Away` when another attempt may mend it."""
+        """The error for an answer: `Away` when a retry may resolve it."""
         said, codes = self._said(answer)
         if answer.status in RETRIED:
             busy = ImageError(
@@ -383,7 +383,7 @@ class Registry:
         )
 
     def _said(self, answer: Any) -> tuple[str, list[str]]:
-        """What the registry says of an error, in one line, and its codes."""
+        """The registry's message for an error, in one line, and its codes."""
         try:
             data = json.loads(self._read(answer))
             errors = [entry for entry in data["errors"] if isinstance(entry, dict)]
@@ -406,7 +406,7 @@ class Registry:
 
 
 class RegistryAnswer(ImageError):
-    """A registry's answer that no other attempt mends. `status` is HTTP's, `codes` are the registry's own."""
+    """A registry's answer that a retry cannot resolve. `status` is HTTP's, `codes` are the registry's own."""
 
     def __init__(
         self, what: str, *, why: str, hint: str, code: str, status: int = 0, codes: Sequence[str] = ()

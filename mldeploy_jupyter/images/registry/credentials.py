@@ -18,7 +18,7 @@ from mldeploy_jupyter.images.registry.reference import DOCKER_HUB
 
 HELPER_TIMEOUT = 20.0  # seconds
 
-# What helpers answer where they have nothing for a registry, in the words of Docker's own.
+# The answer of credential helpers that have nothing for a registry, as Docker's own helpers word it.
 NOT_FOUND = re.compile(r"credentials not found|not found in native keychain|no credentials server URL", re.IGNORECASE)
 
 
@@ -44,7 +44,7 @@ class Found:
 
 
 def find_credentials(registry: str, environ: Mapping[str, str] | None = None) -> Found:
-    """The credentials for a registry from the Docker configuration, else from Podman's; credential helpers are asked.
+    """The credentials for a registry from the Docker configuration or its credential helpers, otherwise from Podman's.
 
     Files that cannot be read count as empty.
     """

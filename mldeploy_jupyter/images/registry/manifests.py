@@ -1,4 +1,4 @@
-"""Manifests: what an image consists of, read for one platform, verified, and written."""
+"""Manifests, the lists of an image's parts: read for one platform, verified, and written."""
 
 from __future__ import annotations
 

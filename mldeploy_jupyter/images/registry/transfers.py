@@ -14,7 +14,7 @@ WORKERS = 6  # transfers at a time: enough to fill a line whose other end answer
 
 EVERY = 0.5  # seconds between two events of progress
 
-RATE_SECONDS = 10.0  # what is still to come is judged by the speed of that time
+RATE_SECONDS = 10.0  # of transfer from which the remaining time is estimated
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

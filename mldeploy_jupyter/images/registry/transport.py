@@ -1,4 +1,4 @@
-"""How a registry is reached: TLS with private certificates, proxies, plain HTTP on this machine."""
+"""Connections to a registry: TLS with private certificates, proxies, plain HTTP on this machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mldeploy_jupyter.core.errors import ImageError
 from mldeploy_jupyter.images.registry.reference import DOCKER_HUB, is_loopback
 
 CONNECT_SECONDS = 5.0  # until the registry answers at all
-READ_SECONDS = 60.0  # the longest pause of a registry; one on object storage takes a while to complete a large blob
+READ_SECONDS = 60.0  # without a byte from a registry; on object storage completing a large blob takes long
 
 # Where Docker and Podman keep the certificates of one registry: `<folder>/<host>/*.crt`, `client.cert`, `client.key`.
 CERTIFICATES = ("/etc/docker/certs.d", "/etc/containers/certs.d")

@@ -1,4 +1,4 @@
-"""The programs that `docker exec` and the health check run beside the service: a request of the control protocol."""
+"""The programs that `docker exec` and the health check run: each sends a request of the control protocol."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READY_STATES = ("Live", "Standby")
 
 
 def control(environ: Mapping[str, str] = os.environ, source: TextIO | None = None, out: TextIO | None = None) -> int:
-    """Sends the request that is read from `source`, and prints what comes back. Returns the exit code.
+    """Sends the request that is read from `source`, and prints the answer. Returns the exit code.
 
     A request that has `more` is followed by another one; its answer says `more`, too. The exit code is the last one's.
     """
@@ -36,7 +36,7 @@ def control(environ: Mapping[str, str] = os.environ, source: TextIO | None = Non
 
 
 def _pass_on(line: str, environ: Mapping[str, str], out: TextIO) -> tuple[int, bool]:
-    """Sends one request and prints what comes back. Returns the exit code, and whether another request follows."""
+    """Sends one request and prints the answer. Returns the exit code, and whether another request follows."""
 
     def show(message: dict[str, Any]) -> None:
         print(json.dumps(message, separators=(",", ":")), file=out, flush=True)
@@ -62,7 +62,7 @@ def _pass_on(line: str, environ: Mapping[str, str], out: TextIO) -> tuple[int, b
 
 
 def await_socket(environ: Mapping[str, str]) -> None:
-    """Waits, for `START_WAIT` at most, until the service has a socket: a container that starts has none yet.
+    """Waits, for `START_WAIT` at most, until the service has a socket, which a starting container lacks.
 
     The wait ends with the container, since this process does.
     """
@@ -83,7 +83,7 @@ def await_socket(environ: Mapping[str, str]) -> None:
 def check_health(environ: Mapping[str, str] = os.environ) -> int:
     """Exit code 0 when the service answers requests, or could as soon as it is switched to.
 
-    Prints the state and, where a worker died, why the last one did, as JSON: an engine keeps what is printed.
+    Prints the state and the reason of the last worker's death, if any, as JSON: an engine keeps the output.
     """
     try:
         answer = control_client.call(find_control(environ), "status", timeout=HEALTH_WAIT, ask_workers=True)

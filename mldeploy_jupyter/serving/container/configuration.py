@@ -1,4 +1,4 @@
-"""What a container is told: `service.json` of its image, and its environment variables."""
+"""The configuration of a container: `service.json` of its image, and its environment variables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STOP_SECONDS = 8.0  # `docker stop` kills after ten
 
 FORMAT = 1
 
-# Settings that say where things are in the image, which nobody else knows. `CODE_PLACES` change with the code.
+# Settings with paths in the image, which only the image knows. `CODE_PLACES` change with the code.
 IMAGE_PLACES = ("python", "server_path", "server_digest", "model_dir")
 CODE_PLACES = ("source_directory", "entry_script")
 
@@ -46,9 +46,9 @@ class ConfigurationError(Exception):
 class Configuration:
     """`settings` are complete but for `app_root`. `image_app` is the image's copy of the code and models.
 
-    `origin` is a digest of all that the image and MLDEPLOY_SETTINGS say: where it is another one than at the start
-    before, what was served then counts no more. `stated` are the names that MLDEPLOY_SETTINGS gave. `listener` is
-    the socket through which another process hands over the one to listen on; None: this process listens by itself.
+    `origin` is a digest of the image's configuration and MLDEPLOY_SETTINGS: when it differs from that of the start
+    before, the state of that start is ignored. `stated` are the names that MLDEPLOY_SETTINGS gave. `listener` is
+    the socket through which another process hands over the listening socket; None when this process listens itself.
     """
 
     folder: Path
@@ -93,7 +93,7 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
 
 
 def complete_settings(service: Mapping[str, Any], settings: Mapping[str, Any], name: str) -> Settings:
-    """The settings with what only the image knows. `name` is where they come from, for errors.
+    """The settings with the image's own values added. `name` is where they come from, for errors.
 
     Raises `ConfigurationError`.
     """

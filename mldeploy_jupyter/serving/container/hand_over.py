@@ -2,7 +2,7 @@
 
 The other one connects to `handover.sock` in this one's state folder and gives it the orders that a worker gets: `ping`,
 `pause`, `accept`, `drain`. Idle connections come back as `handover` events with their descriptors, before the answer to
-`drain` and until this supervisor ends. When the other one ends before it has ordered `drain`, this one goes on.
+`drain` and until this supervisor ends. If the other one ends before it has ordered `drain`, this one keeps serving.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class HandOverServer:
             (self._folder / NEXT_FILE).unlink(missing_ok=True)
 
     def _prepare(self, successor: str) -> dict[str, Any] | None:
-        """Writes the file that keeps this container from serving when it is started again, under another name yet."""
+        """Writes, under a temporary name, the file that keeps this container from serving when it is started again."""
         if self._arbiter.pool.standby or self._arbiter.pool.stopping:
             return failure("not-serving", "switch", "the other container does not serve")
         try:

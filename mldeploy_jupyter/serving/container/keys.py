@@ -1,4 +1,4 @@
-"""Where the keys of a service in a container are: in a file that its owner gives, or in environment variables."""
+"""Finds the keys of a service in a container: in a file that its owner provides, or in environment variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES = {"primaryKey": "MLDEPLOY_PRIMARY_KEY", "secondaryKey": "MLDEPLOY_SECOND
 
 
 def find_keys(folder: Path, environ: dict[str, str] | os._Environ[str]) -> tuple[Path, bool]:
-    """The file of the keys, which may come later, and whether there are any now.
+    """The file of the keys, which may be written later, and whether there are keys now.
 
     Removes the keys from the environment. Raises `ConfigurationError`, and `OSError` when the folder cannot be written.
     """

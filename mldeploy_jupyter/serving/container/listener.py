@@ -1,11 +1,11 @@
 """The process that owns the port of a service whose containers come and go.
 
 It listens, and hands the listening socket to every supervisor that connects to `listener.sock`, as a descriptor. So a
-new container accepts on the same socket as the one before, and connections wait in the kernel's queue meanwhile. It
-accepts none itself, except to answer 503 while no supervisor has served for some seconds.
+new container accepts on the same socket as the previous one, while connections wait in the kernel's queue. It
+accepts connections itself only to answer 503 after some seconds without a supervisor that serves.
 
-When it is killed, its supervisors go on. The next one listens anew where the network is new, as in a container that was
-started again; where the port is still listened on, it takes the socket back from a supervisor.
+When it is killed, its supervisors keep serving. In a new network, as after a restart of its container, the next
+listener opens a new socket; where the old socket still exists, it takes that back from a supervisor.
 
 Messages (`ipc/channel.py`): `{"event": "listener"}` with the socket, where it is missing first `{"event": "ask"}`; from
 the supervisor `{"op": "listener"}` with the socket, and `{"op": "serving", "value": true|false}`. The end of the
@@ -39,9 +39,9 @@ from .configuration import (
     listener_path,
 )
 
-PATIENCE = 2.0  # seconds without a supervisor that serves, before clients are answered with 503 in place of waiting
+PATIENCE = 2.0  # seconds without a supervisor that serves before clients get 503 instead of waiting
 
-TAKEN_WAIT = 5.0  # seconds for a listener that was here before to end
+TAKEN_WAIT = 5.0  # seconds for the previous listener to end
 
 Result = TypeVar("Result")
 
@@ -62,7 +62,7 @@ class Listener:
         self._clients: dict[int, Channel] = {}
         self._serving: set[int] = set()  # descriptors of the connections to supervisors that serve
         self._unserved_since = time.monotonic()
-        self._unavailable: UnavailableResponder | None = None  # answers while there is one
+        self._unavailable: UnavailableResponder | None = None  # while it answers
         self._stop_read, self._stop_write = socket.socketpair()
         self._poll = select.poll()
         for reader in (sock, self._stop_read):
@@ -92,7 +92,7 @@ class Listener:
             sock.close()
 
     def _next_wait(self) -> float | None:
-        """Milliseconds until clients are answered; None when nothing changes by itself."""
+        """Milliseconds until clients are answered with 503; None when no time-out is due."""
         if self.listener is None:
             return 100
         if self._serving or self._unavailable is not None:

@@ -20,7 +20,7 @@ CONNECT_TIMEOUT = 2.0  # seconds for the listener to send its socket
 
 
 class ListenerClient:
-    """Gets the listening socket, and the next one when the listener has died and another one was started.
+    """Gets the listening socket, and the new one after the listener was restarted.
 
     The socket of the first `connect` is kept: its descriptor means the current one (`WorkerPool.listen_on`).
     """

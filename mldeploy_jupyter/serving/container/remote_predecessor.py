@@ -1,4 +1,4 @@
-"""The supervisor of another container as the predecessor in a switch; `hand_over.py` is its side of it."""
+"""The supervisor of another container as the predecessor in a switch; `hand_over.py` is the other side."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ DRAIN_WAIT = 60.0  # seconds for its workers to hand over their idle connections
 
 
 class RemotePredecessor:
-    """Gives the traffic of the supervisor whose state folder is `folder` to the one with `successor`.
+    """Moves the traffic from the supervisor whose state folder is `folder` to the one with `successor`.
 
-    A supervisor that does not run gives nothing, and may not serve again. `adopt` gets its idle connections.
+    A supervisor that does not run has no traffic, and must not serve again. `adopt` gets its idle connections.
     """
 
     def __init__(self, folder: Path, successor: Path, adopt: Callable[[list[int]], None], log: ServiceLog) -> None:

@@ -40,15 +40,15 @@ from .working_folder import create_working_folder, remove_unused
 
 EXIT_NOT_STARTED = 3
 
-ORIGIN_FILE = "origin.json"  # what was last started here: another image or other settings begin anew
+ORIGIN_FILE = "origin.json"  # what was last started here: another image or other settings start afresh
 
 LOG_BYTES, LOG_FILES = 2 * 1024 * 1024, 1  # the engine keeps the log; the state folder may be in memory
 
-TAKE_OVER_FILE = "take-over.json"  # there while this container takes over from the one that it names
+TAKE_OVER_FILE = "take-over.json"  # exists while this container takes over from the one that it names
 
 FOLLOWER_SECONDS = 60.0  # for a client to ask why a container that stands by could not be started
 
-FLUSH_SECONDS = 2.0  # for the last lines to leave the process
+FLUSH_SECONDS = 2.0  # for the last lines to be written
 
 
 def serve() -> int:
@@ -101,7 +101,7 @@ def serve() -> int:
 class _ContainerService:
     """Starts what the image holds, and answers the operations that only a container has.
 
-    `owner` is the process that owns the port, where that is another one.
+    `owner` is the process that owns the port, if it is not this one.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class _ContainerService:
             self._log.write("no keys were given yet: every request is refused", level="warning")
 
     def start(self) -> None:
-        """Brings back what served, or starts what the image holds; ends the process where that fails."""
+        """Restores what served before, or starts what the image holds; ends the process on failure."""
         folder = self._configuration.folder
         if self._hand_over is not None and (folder / RETIRED_FILE).exists():
             self._hand_over.retired = True
@@ -180,7 +180,7 @@ class _ContainerService:
         return self._arbiter.handle(op, request, emit)
 
     def _state(self) -> dict[str, Any]:
-        """The states that only containers have."""
+        """The states that exist only in containers."""
         if self._hand_over is not None and self._hand_over.retired:
             return {"state": "Retired"}
         return {"state": "Standby"} if self._standby is not None and self._standby.waiting else {}

@@ -1,8 +1,8 @@
 """Copies the log of a service's containers from the engine into the service's log file on this machine.
 
-The engine keeps 30 MB of a container, as long as there is the container; the file outlives both, and every reader of
-logs knows it. One process at a time copies, under a lock; where it ended is kept beside the log and is written after
-the lines, with the length of the file: lines that were copied by a process that died in between are copied once.
+The engine keeps 30 MB of a container's log while the container exists; the file outlives it, and every reader of
+logs reads it. One process at a time copies, under a lock. Its position is stored beside the log and is written after
+the lines, with the length of the file: lines of a process that died in between are removed and copied again.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ if TYPE_CHECKING:
 
 STATE_FILE, LOCK_FILE = "collected.json", ".collected.lock"
 
-MAX_BYTES = 10 * 1024 * 1024  # of the log file, before it is rotated away
+MAX_BYTES = 10 * 1024 * 1024  # of the log file before it is rotated
 
-LOOK_SECONDS = 1.0  # between two looks at which containers there are, and whether the engine answers
+LOOK_SECONDS = 1.0  # between two lists of the containers, which also show whether the engine answers
 
-AWAY_SECONDS = 3.0  # for the engine to answer such a look
+AWAY_SECONDS = 3.0  # for the engine to answer before it counts as unavailable
 
 Open = Callable[[], "Engine"]
 
 
 @dataclass
 class _Position:
-    """How far a container's log was copied: the time stamp of its last line, and how many lines have that one."""
+    """How far a container's log was copied: the timestamp of its last line, and the number of lines with it."""
 
     time: str = ""
     count: int = 0
     _seen: int = 0  # lines with that stamp in the output that is being read
 
     def begin(self) -> None:
-        """The engine sends the lines from this stamp on again."""
+        """Call when the engine starts to send lines again, from this timestamp on."""
         self._seen = 0
 
     def is_new(self, stamp: str) -> bool:
-        """Whether a line was not copied yet; then it counts as copied."""
+        """Whether a line was not copied yet; counts it as copied."""
         if stamp < self.time:
             return False
         if stamp == self.time:
@@ -92,10 +92,10 @@ class LogCollector:
         self._path = path
 
     def collect(self) -> bool:
-        """Copies what is new. False when another process is copying, which then has it, too.
+        """Copies new lines. False when another process is copying them.
 
         Raises:
-            EngineError: the engine is away; what it had told before is in the file.
+            EngineError: the engine is unavailable; earlier lines are in the file.
         """
         if not self._has_folder():
             return True  # there is no log to copy into
@@ -109,9 +109,9 @@ class LogCollector:
         return True
 
     def follow(self, going_on: Callable[[], bool]) -> None:
-        """Copies until `going_on` is false, as lines come; waits while another process copies.
+        """Copies lines as they come until `going_on` is false; waits while another process copies.
 
-        An engine that is away is waited for, and the log says when it went and came back.
+        Waits for an unavailable engine; the log says when it went away and came back.
         """
         while going_on():
             with self._lock() as file:
@@ -125,12 +125,12 @@ class LogCollector:
         return [container for container in found if container.role == SERVICE_ROLE and container.state != "created"]
 
     def _has_folder(self) -> bool:
-        """Whether the service has its folder: not before its first container, and not once it was deleted."""
+        """Whether the service's folder exists: it is made with its first container, and removed with the service."""
         return self._path.parent.parent.is_dir()
 
     @contextmanager
     def _lock(self) -> Iterator[_LogFile | None]:
-        """The log file, for this process alone; None where another one has it, or the service has been deleted."""
+        """The log file, locked for this process; None when another one has the lock, or the service was deleted."""
         if not self._has_folder():
             yield None
             return
@@ -148,7 +148,7 @@ class LogCollector:
 
 
 class _LogFile:
-    """The log file and how far it came. Only the process that has the lock writes it."""
+    """The log file and its position. Only the process that has the lock writes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -220,7 +220,7 @@ class _LogFile:
 
 @dataclass
 class _Follower:
-    """Copies as lines come, from all containers at once, each of which has a thread that reads it."""
+    """Copies lines as they come from all containers at once; a thread reads each container."""
 
     open_engine: Open
     find: Callable[[Engine], list[ServiceContainer]]
@@ -243,7 +243,7 @@ class _Follower:
             self._copy(0)
 
     def _look(self) -> None:
-        """Begins to read containers that are new, or whose output has ended. Notices that the engine is away."""
+        """Starts to read containers that are new, or whose output has ended. Notices when the engine is unavailable."""
         try:
             engine = self.open_engine()
             for container in self.find(engine):
@@ -283,7 +283,7 @@ class _Follower:
         self._queue.put((container, None))
 
     def _copy(self, seconds: float) -> None:
-        """Copies what the threads have read; waits up to so long for it."""
+        """Copies what the threads have read; waits for it up to this long."""
         found: list[tuple[ServiceContainer, list[tuple[str, bytes]] | None]] = []
         with suppress(Empty):
             if seconds:

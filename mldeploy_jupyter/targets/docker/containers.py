@@ -21,7 +21,7 @@ from mldeploy_jupyter.targets.docker.names import LISTENER_ROLE, SERVICE_ROLE, S
 if TYPE_CHECKING:
     from mldeploy_jupyter.docker_engine import Engine
 
-REMOVAL_SECONDS = 20.0  # for a removal that somebody else has begun
+REMOVAL_SECONDS = 20.0  # for a removal that another client has started
 
 STOP_SECONDS = 12  # for a container to drain and end; inside, requests in flight have eight
 
@@ -31,7 +31,7 @@ SHARED_MEMORY = 1 << 30  # bytes that /dev/shm may hold; the engine's own 64 MB 
 
 PROCESSES = 512  # threads and processes that a worker may have
 
-NOFILE = 1 << 20  # the limit of open files that engines set where they may
+NOFILE = 1 << 20  # open files; the limit that engines set where they are allowed to
 
 NPROC = 4096  # processes of one user in a container of Podman; those of a service have a limit besides
 
@@ -60,7 +60,7 @@ class ServiceContainers:
     # Finding
 
     def find(self) -> list[ServiceContainer]:
-        """All of its containers, whatever they do, the oldest first."""
+        """All of its containers in any state, oldest first."""
         return list_containers(self.engine, self.workspace_id, self.service)
 
     def has_volume(self) -> bool:
@@ -74,7 +74,7 @@ class ServiceContainers:
         return True
 
     def inspect(self, container: ServiceContainer) -> dict[str, Any]:
-        """What the engine knows of a container; {} when it is gone."""
+        """The engine's data about a container; {} when it is gone."""
         from docker.errors import NotFound
 
         with engine_errors(self.engine.endpoint):
@@ -84,14 +84,14 @@ class ServiceContainers:
                 return {}
 
     def inspect_image(self, image: str) -> dict[str, Any]:
-        """What the engine knows of an image. Raises `EngineError` with the code `no-image` when it has none such."""
+        """The engine's data about an image. Raises `EngineError` with the code `no-image` when it does not exist."""
         with engine_errors(self.engine.endpoint, image=image, own=True):
             return dict(self._api.inspect_image(image))
 
     # Making
 
     def ensure_volume(self) -> None:
-        """Makes the volume, unless it is there."""
+        """Makes the volume if it does not exist."""
         labels = {names.WORKSPACE: self.workspace_id, names.SERVICE: self.service}
         with engine_errors(self.engine.endpoint):
             volume = self._api.create_volume(self._name, labels=labels)
@@ -101,7 +101,7 @@ class ServiceContainers:
             raise EngineError({"code": "engine-error", "message": message})
 
     def create_listener(self, image: str, port: int) -> ServiceContainer:
-        """Makes the container that owns the port. `image` is any of the service's: it outlives the revision."""
+        """Makes the container that owns the port. It outlives revisions, so `image` may be any of the service's."""
         return self._create(
             f"{self._name}-listener-{port}",
             image,
@@ -127,7 +127,7 @@ class ServiceContainers:
         port: int,
         limits: Mapping[str, Any],
     ) -> ServiceContainer:
-        """Makes a container that serves a revision, as soon as it is told to take over; it is not started yet."""
+        """Makes, but does not start, a container that serves a revision once it is told to take over."""
         folder = f"{names.STATE}/containers/{revision}-{secrets.token_hex(3)}"
         return self._create(
             f"{self._name}-{folder.rpartition('/')[2]}",
@@ -221,7 +221,7 @@ class ServiceContainers:
             self._api.start(container.id)
 
     def stop(self, container: ServiceContainer, seconds: int = STOP_SECONDS) -> None:
-        """Lets the container end by itself within `seconds`, then kills it. It is not started again."""
+        """Gives the container `seconds` to end, then kills it. The engine does not start it again."""
         from docker.errors import NotFound
 
         with engine_errors(self.engine.endpoint):
@@ -242,7 +242,7 @@ class ServiceContainers:
                 raise
 
     def remove(self, container: ServiceContainer) -> None:
-        """Kills and removes the container. One that somebody else removes at the same moment is waited for."""
+        """Kills and removes the container. Waits when another client is removing it."""
         from docker.errors import APIError, NotFound
 
         with engine_errors(self.engine.endpoint):
@@ -255,7 +255,7 @@ class ServiceContainers:
                 if error.status_code != 409 or "already in progress" not in str(error.explanation):
                     raise
         end = time.monotonic() + REMOVAL_SECONDS
-        while self.inspect(container) and time.monotonic() < end:  # until then its volume is in use
+        while self.inspect(container) and time.monotonic() < end:  # its volume is in use until then
             time.sleep(0.05)
 
     def remove_all(self) -> None:
@@ -284,7 +284,7 @@ class ServiceContainers:
         """Removes those that we made for a service and that nothing else uses; steps of a build stay for the next.
 
         These are the ones that are named after its revisions and, of `images`, which its containers had, those without
-        a name: one that has another name belongs to a package, or to whoever pulled it.
+        a name: one that has another name belongs to a package, or to a user who pulled it.
         """
         from docker.errors import APIError
 
@@ -307,7 +307,7 @@ class ServiceContainers:
         labels = (found.get("Config") or {}).get("Labels") or {}
         return bool(labels.get(names.IMAGE)) and (by_name or not found.get("RepoTags"))
 
-    # Files in the volume, through one of the containers, whether it runs or not
+    # Files in the volume, through one of the containers, running or not
 
     def put_files(self, container: ServiceContainer, files: Mapping[str, bytes]) -> None:
         """Writes files into the volume; the keys are absolute paths. They belong to the container's user, mode 0600."""
@@ -334,16 +334,14 @@ class ServiceContainers:
                 archive = io.BytesIO(b"".join(stream))
             try:
                 return _read_first_file(archive)
-            except (
-                tarfile.ReadError
-            ) as error:  # what Podman sends while somebody removes the container: it is soon gone
+            except tarfile.ReadError as error:  # Podman's answer while another client removes the container
                 if time.monotonic() > end:
                     message = f"the engine sent no archive of {path} in {container.name}: {error}"
                     raise EngineError({"code": "engine-error", "message": message}) from error
             time.sleep(0.05)
 
     def read_json(self, container: ServiceContainer, name: str) -> dict[str, Any]:
-        """A JSON file of the container's state folder; {} when it is not there, or damaged."""
+        """A JSON file of the container's state folder; {} when it is missing or damaged."""
         content = self.read_file(container, f"{container.folder}/{name}") if container.folder else None
         try:
             data = json.loads(content or b"{}")
@@ -362,7 +360,7 @@ def _read_first_file(archive: io.BytesIO) -> bytes | None:
 
 
 def origin_labels() -> dict[str, str]:
-    """What tells containers of this user on this machine from those of others on the same engine."""
+    """The labels that distinguish this user's containers from those of others on the same engine."""
     return {names.HOST: process_identity.host_name(), names.USER_ID: str(os.geteuid())}
 
 

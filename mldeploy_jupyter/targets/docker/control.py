@@ -1,4 +1,4 @@
-"""Requests of the control protocol, sent into a running container by a program that is run in it.
+"""Requests of the control protocol, sent into a running container through a program that is run in it.
 
 The protocol is that of `serving/ipc/control_client.py`: one request, events, then the answer, as lines of JSON.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COMMAND = [*PROGRAM, "control"]
 
-IDLE_SECONDS = 5.0  # of silence, after which the engine is asked whether the container still runs
+IDLE_SECONDS = 5.0  # of silence before the engine is asked whether the container still runs
 
 ANSWER_SECONDS = 10.0  # for an answer that needs no work, such as a status, on a busy machine
 
@@ -66,7 +66,7 @@ class Conversation:
     """Requests to the service in a container, one after another.
 
     The program that takes a request is run again for the next one, unless the request said that there is `more`: to
-    start it costs a tenth of a second. Images that an earlier version made have programs that end after each request.
+    start it costs a tenth of a second. In images of earlier versions the program ends after each request.
     """
 
     def __init__(self, engine: Engine, container: str) -> None:
@@ -124,7 +124,7 @@ class Conversation:
 
 
 def _start(engine: Engine, container: str) -> socket.socket:
-    """Starts the program in the container; what comes back are its input and output."""
+    """Starts the program in the container; returns its input and output."""
     from docker.errors import APIError
 
     with engine_errors(engine.endpoint):

@@ -1,4 +1,4 @@
-"""Labels and names of what a service has on an engine, and where things are inside its containers."""
+"""Labels and names of a service's objects on an engine, and paths inside its containers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WORKSPACE, SERVICE = f"{PREFIX}.workspace", f"{PREFIX}.service"
 REVISION, DEPLOYMENT = f"{PREFIX}.revision", f"{PREFIX}.deployment"
 ROLE, FOLDER, PORT = f"{PREFIX}.role", f"{PREFIX}.folder", f"{PREFIX}.port"
 
-# Where the workspace was when the container was made, and whose it is: another machine, or another container with the
+# Where the workspace was when the container was made, and its owner: another machine, or another container with the
 # engine's socket, has other folders. Containers of older versions lack them.
 ROOT, HOST, USER_ID = f"{PREFIX}.root", f"{PREFIX}.host", f"{PREFIX}.user"
 
@@ -88,7 +88,7 @@ def image_repository(workspace_id: str, service: str) -> str:
 
 
 def listener_socket(port: int) -> str:
-    """The path of the Unix socket where the listener of a port hands out its listening socket."""
+    """The path of the Unix socket through which the listener of a port hands over its listening socket."""
     return f"{SHARED}/{port}/listener.sock"
 
 

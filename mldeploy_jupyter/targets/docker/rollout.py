@@ -23,19 +23,19 @@ from mldeploy_jupyter.targets.docker.names import ServiceContainer
 from mldeploy_jupyter.targets.ports import find_free_port, find_port_holder
 from mldeploy_jupyter.targets.process_rollout import CancelForwarder, EventForwarder
 
-PORT_ATTEMPTS = 5  # to get a free port: between the look and the engine's bind, another program may take it
+PORT_ATTEMPTS = 5  # to get a free port: another program may take it before the engine binds it
 
 BEGIN_SECONDS = 20.0  # for the first process of a container to listen for requests
 
 DRAIN_MARGIN = 4.0  # seconds beyond a revision's drain_timeout for its container to end
 
-# Settings that say where things are; inside the image they are elsewhere, and its `service.json` has them.
+# Settings with paths of this machine; the image's `service.json` has those inside the image.
 PLACES = ("python", "server_path", "server_digest", "app_root", "source_directory", "entry_script", "model_dir")
 
 
 @dataclass
 class Rollout:
-    """A deployment under way. `folder` is the service's on this machine, `collect` copies the log of its containers."""
+    """A running deployment. `folder` is the service's on this machine, `collect` copies the log of its containers."""
 
     containers: ServiceContainers
     folder: Path
@@ -45,10 +45,10 @@ class Rollout:
     cancel: Cancel
     collect: Callable[[], None]
     wait: Callable[[float], Any] = time.sleep
-    _new: list[ServiceContainer] = field(default_factory=list)  # what it made, for it to remove when it fails
+    _new: list[ServiceContainer] = field(default_factory=list)  # made by this deployment; removed when it fails
 
     def run(self, layout: Layout, keys: bytes) -> tuple[ServiceContainer, dict[str, Any]]:
-        """Brings the revision up; returns the container that serves now, and the answer of its start.
+        """Starts the revision and moves the traffic; returns the container that serves, and the answer of its start.
 
         `keys` is the content of the service's file of keys.
 
@@ -80,7 +80,7 @@ class Rollout:
     # The steps
 
     def _ensure_listener(self, layout: Layout) -> ServiceContainer:
-        """The container that owns the port: the one that is there, unless another port is wanted."""
+        """The container that owns the port: the existing one, unless another port is wanted."""
         wanted = self.plan.config.get("port") or 0
         listener = layout.listener
         if listener is not None and wanted in (0, listener.port):
@@ -157,15 +157,15 @@ class Rollout:
         listener: ServiceContainer,
         events: EventForwarder,
     ) -> None:
-        """Moves the traffic. If the port is a new one, the old container goes on at the old one until it is removed."""
+        """Moves the traffic. If the port changes, the old container serves the old port until it is removed."""
         old = layout.serving
         hands_over = old is not None and old.is_running and old.port == listener.port
         number, deployment_id = self.plan.revision.number, self.plan.revision.deployment_id
         endpoint = self.containers.engine.endpoint.url
         mark_changing(self.folder, deployment_id, endpoint)
         if old is not None:
-            self.containers.keep_running(old, False)  # it ends by itself, and must not be started again
-        # If the engine is lost now, it is not known which of the two serves: both stay, and their files say it later.
+            self.containers.keep_running(old, False)  # it exits, and must not be started again
+        # If the engine is lost now, it is unknown which of the two serves: both stay, and their files tell later.
         made, self._new = self._new, []
         try:
             arguments: dict[str, Any] = {"from": old.folder} if old is not None and hands_over else {}
@@ -184,15 +184,15 @@ class Rollout:
     # Afterwards
 
     def retire(self, containers: list[ServiceContainer], *, asked: bool = True) -> None:
-        """Removes containers that have no traffic any longer, each when it has finished what it had.
+        """Removes containers that have no traffic any more, each when it has finished its requests.
 
-        Unless they were `asked` to end by a take-over, they are stopped. A thread waits for it, and the process for the
-        thread at its end; the deployment does not.
+        They are stopped, unless a take-over has `asked` them to end. A thread waits for their end; the
+        deployment does not wait, but the process does before it exits.
         """
         seconds = DRAIN_MARGIN + float(self.plan.settings.get("drain_timeout") or 30.0)
 
         def finish() -> None:
-            with suppress(EngineError):  # what is left is removed by the next deployment, or with the service
+            with suppress(EngineError):  # the next deployment removes the rest, or the deletion of the service
                 for container in containers:
                     if not asked:
                         self.containers.stop(container, math.ceil(seconds))
@@ -220,7 +220,7 @@ class Rollout:
             self.wait(0.05)
 
     def _keep_old(self, old: ServiceContainer | None, made: list[ServiceContainer]) -> None:
-        """After a take-over that did not happen: the old container goes on, and what was made is removed."""
+        """After a failed take-over: the old container keeps serving, and the new one is removed."""
         self._new = made
         if old is not None:
             with suppress(EngineError):
@@ -253,7 +253,7 @@ class Rollout:
             raise TargetFailure(error.failure) from error
 
     def _explain_end(self, container: ServiceContainer, error: control.ContainerGone) -> dict[str, Any]:
-        """Why the container ended. Where it still runs, the program for the request could not be run in it."""
+        """Why the container ended. If it still runs, the program for the request could not be started in it."""
         data = self.containers.inspect(container).get("State") or {}
         if data.get("Running") and not data.get("Restarting"):
             message = error.errors or "the program for requests ended without an answer"
@@ -283,7 +283,7 @@ def container_settings(plan: Plan, strategy: Strategy) -> dict[str, Any]:
     """The server's settings for a container: without what the image knows better, and what the engine limits."""
     settings = {name: value for name, value in plan.settings.items() if name not in PLACES}
     settings |= {"probes": strategy.probes, "memory_limit_mb": 0}
-    # The server listens on every address, where no host is refused unless there are names; the port is on loopback.
+    # The server listens on every address and then checks hosts only if names are set; the port is on loopback.
     settings["allowed_hosts"] = settings.get("allowed_hosts") or ["localhost"]
     cores = plan.config.get("cpu_cores_limit") or 0
     if cores:  # libraries count the machine's cores, and would start that many threads

@@ -1,4 +1,4 @@
-"""A reload: changed code goes into the volume of the container that runs, whose server switches to it. No new image."""
+"""A reload without a new image: changed code goes into the volume of the running container, which switches to it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def update_in_place(rollout: Rollout, layout: Layout) -> tuple[ServiceContainer,
 
 
 def read_code(bundle_folder: Path) -> dict[str, bytes]:
-    """The files of a bundle's code, by their path below the app's root; the models stay those of the image."""
+    """The files of a bundle's code, by their path below the app's root. The models in the image stay in use."""
     bundle = builder.load(bundle_folder)
     source = bundle.manifest["source_directory"]
     files = bundle.files_below(f"app/{source}/")
