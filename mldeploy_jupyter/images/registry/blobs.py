@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from mldeploy_jupyter.core.errors import ImageError
 from mldeploy_jupyter.core.files import make_private_dir, open_private
-from mldeploy_jupyter.images.registry.connection import Away, Registry, RegistryAnswer
+from mldeploy_jupyter.images.registry.backoff import Away
+from mldeploy_jupyter.images.registry.connection import Registry, RegistryAnswer
 from mldeploy_jupyter.images.registry.manifests import pull_scope, push_scope
 from mldeploy_jupyter.images.registry.reference import Reference
 
