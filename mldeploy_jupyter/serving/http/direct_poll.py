@@ -20,6 +20,8 @@ from typing import Any, Protocol
 
 READ_BYTES = 65536  # of a request, at first; the rest of a longer body is read into the body's own memory
 
+READ_SECONDS = 0.002  # of reading before answers are due; the loop's thread waits meanwhile
+
 LONG_ANSWER = 32_768  # bytes of a body; to copy one behind its head takes longer than to pass both to the kernel
 
 AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
@@ -123,6 +125,7 @@ class DirectPoll:
     def wait(self, block: bool) -> None:
         """Reads the requests that have arrived; if `block`, as soon as there is one, or `wake` is called.
 
+        Long bodies may be left for the next time, which finds them again.
         Raises what a signal handler of the script's raises. A connection that it interrupts is closed.
         """
         events = self._epoll.poll(-1 if block else 0)
@@ -130,6 +133,7 @@ class DirectPoll:
             return
         with self.lock:
             self._is_script_thread = True
+            limit = perf_counter() + READ_SECONDS
             try:
                 for fd, _ in events:
                     connection = self._connections.get(fd)
@@ -137,6 +141,8 @@ class DirectPoll:
                         self._receive(connection)
                     elif fd == self._wakeup:
                         os.eventfd_read(fd)
+                    if perf_counter() > limit:
+                        break
             finally:
                 self._is_script_thread = False
 

@@ -8,7 +8,9 @@ from time import perf_counter
 
 import pytest
 
+from mldeploy_jupyter.serving.http.body_protocol import BodyProtocol
 from mldeploy_jupyter.serving.http.connection import LINGER_BYTES, LINGER_SECONDS, MIN_UPLOAD_RATE
+from mldeploy_jupyter.serving.worker import app
 from tests.fuzz.properties import read_by_h11
 from tests.fuzz.wire import Bench, answers
 
@@ -177,6 +179,52 @@ def test_a_large_body_is_not_parsed_and_one_in_chunks_is() -> None:
         assert statuses(bench) == [200, 200]
     finally:
         bench.end()
+
+
+def test_a_long_body_is_received_in_place_and_what_follows_it_is_not() -> None:
+    bench = Bench(max_body_bytes=1_000_000)
+    try:
+        for _ in range(3):  # with a head that is new, and with one that is known
+            bench.feed(POST % 200_000)
+            bench.feed(b"x" * 50_000)
+            assert isinstance(bench.socket.protocol, BodyProtocol)
+            bench.feed(b"x" * 50_000)
+            bench.feed(b"x" * 100_000 + NEXT)
+            assert bench.socket.protocol is bench.connection
+        assert statuses(bench) == [200] * 6
+    finally:
+        bench.end()
+
+
+def test_a_long_body_that_is_refused_on_its_way_is_discarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MIN_BUFFERED_LIMIT", 0)
+    for in_time in (True, False):
+        bench = Bench(max_body_bytes=200_000)
+        try:
+            bench.feed(POST % 200_000 + b"x" * 50_000)
+            assert isinstance(bench.socket.protocol, BodyProtocol)
+            if in_time:
+                bench.acceptor.buffered += 400_000
+                bench.feed(b"x" * 50_000)
+                bench.acceptor.buffered -= 400_000
+            else:
+                bench.connection.check_deadlines(perf_counter() + 1000)
+            assert statuses(bench) == [503 if in_time else 408] and bench.acceptor.buffered == 0
+            bench.feed(b"x" * 100_000 + (NEXT if in_time else b""))
+            assert bench.socket.protocol is bench.connection
+            assert statuses(bench)[1:] == [200] * in_time and bench.over is not in_time
+        finally:
+            bench.end()
+
+
+def test_a_client_that_leaves_in_a_long_body_is_gone() -> None:
+    bench = Bench(max_body_bytes=1_000_000)
+    bench.feed(POST % 200_000 + b"x" * 50_000)
+    protocol = bench.socket.protocol
+    assert isinstance(protocol, BodyProtocol) and not protocol.eof_received() and statuses(bench) == [400]
+    protocol.connection_lost(None)
+    bench.lost = True
+    bench.end()
 
 
 @pytest.mark.parametrize("trailer", [b"connection: close", b"proxy-connection: close", b"connection: upgrade", b"x: y"])
