@@ -76,11 +76,13 @@ class LongBody:
         self._make_room(min(length, FIRST_BLOCK))
 
     def add(self, piece: bytes | memoryview) -> None:
-        while piece:
-            space = self.space()[: len(piece)]
-            space[:] = piece[: len(space)]
-            self.advance(len(space))
-            piece = piece[len(space) :]
+        rest = memoryview(piece)
+        while rest:
+            space = self.space()[: len(rest)]
+            assert space, "longer than it was announced"
+            space[:] = rest[: len(space)]
+            self._size += len(space)
+            rest = rest[len(space) :]
 
     def read(self, fd: int, size: int) -> int:
         """As `Pieces.read`."""

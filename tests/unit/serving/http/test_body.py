@@ -62,6 +62,12 @@ def test_a_body_that_is_not_whole_is_never_given_out() -> None:
         body.take()
 
 
+def test_a_body_is_not_longer_than_announced() -> None:
+    body = LongBody(LONG)
+    with pytest.raises(AssertionError):
+        body.add(b"x" * (LONG + 1))
+
+
 def test_what_was_taken_can_no_longer_be_written() -> None:
     body = LongBody(LONG)
     body.add(os.urandom(LONG))

@@ -45,6 +45,23 @@ def test_a_head_that_was_accepted_before_needs_no_parser() -> None:
         bench.end()
 
 
+@pytest.mark.parametrize("size", [3, 1000])
+def test_a_head_is_learnt_and_known_before_its_body_has_come(size: int) -> None:
+    bench = bench_with_keys()
+    try:
+        body = b"x" * size
+        head = HEAD % (b"first", size)
+        assert served(bench, head, body[:2], body[2:]) == [(200, b":" + body)]
+        bench.connection._reader.parser = None
+        for pieces in ([head, body], [head + body[:1], body[1:]], [head + body], [head, *[b"x"] * size]):
+            assert served(bench, *pieces) == [(200, b":" + body)]
+            assert bench.connection._reader.parser is None
+        assert served(bench, head, body + head, body[:1], body[1:] + head + body) == [(200, b":" + body)] * 3
+        assert served(bench, head[:30], head[30:], body) == [(200, b":" + body)]
+    finally:
+        bench.end()
+
+
 @pytest.mark.parametrize("rest", [b"", b"P", post(b"abc")], ids=["cut", "more", "two"])
 def test_only_exactly_one_whole_request_skips_the_parser(rest: bytes) -> None:
     bench = bench_with_keys()
