@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.panel import PanelContext, Subscriptions, handle
+from mldeploy_jupyter.panel import PanelContext, Subscriptions
 from tests.integration.deployment.conftest import Site, site
 from tests.polling import wait_until
-from tests.unit.panel.protocol import check_answer, check_event, check_failure
+from tests.unit.panel.protocol import CheckedRequests, check_event
 
 __all__ = ["Panel", "panel", "site"]
 
 
-class Panel:
+class Panel(CheckedRequests):
     """A view's side of the panel: requests, and the events of its subscriptions."""
 
     def __init__(self, site: Site) -> None:
@@ -23,18 +23,6 @@ class Panel:
         self.context = PanelContext(site.ws)
         self.subscriptions = Subscriptions(self.context)
         self.events: dict[str, list[dict[str, Any]]] = {}
-
-    def ask(self, name: str, **params: Any) -> Any:
-        answer = handle(name, params, self.context)
-        assert answer["ok"], answer["failure"]
-        check_answer(name, answer["result"])
-        return answer["result"]
-
-    def refuse(self, name: str, **params: Any) -> dict[str, Any]:
-        answer = handle(name, params, self.context)
-        assert not answer["ok"], answer
-        check_failure(answer["failure"])
-        return dict(answer["failure"])
 
     def watch(self, topic: str, **params: Any) -> list[dict[str, Any]]:
         """Subscribes, and returns the list that its events are added to."""

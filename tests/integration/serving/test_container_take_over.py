@@ -18,7 +18,8 @@ import requests
 
 from mldeploy_jupyter.serving.ipc.channel import Channel
 from mldeploy_jupyter.serving.system import unix_socket
-from tests.integration.serving.containers import KEY, Image, Process, Volume, free_port, images
+from tests.integration.serving.closed_loop import Load
+from tests.integration.serving.containers import Image, Process, Volume, free_port, images
 from tests.integration.serving.test_switch import read_answer, request_of
 from tests.polling import wait_until
 
@@ -46,49 +47,12 @@ def image(tmp_path: Path) -> Callable[..., Image]:
     return images(tmp_path)
 
 
-class Load:
-    """Threads that score without pause and note the revision of each answer."""
-
-    def __init__(self, volume: Volume, sessions: int = 4, fresh: int = 4) -> None:
-        self.url = f"{volume.url}/score"
-        self.stop = threading.Event()
-        self.failures: list[str] = []
-        self.answers: list[list[int]] = [[] for _ in range(sessions + fresh)]
-        kinds = [True] * sessions + [False] * fresh
-        self.threads = [threading.Thread(target=self._run, args=(i, keep)) for i, keep in enumerate(kinds)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, number: int, keep: bool) -> None:
-        session = requests.Session()
-        while not self.stop.is_set():
-            try:
-                response = (session if keep else requests).post(self.url, json=[number], headers=KEY, timeout=20)
-                if response.status_code != 200 or response.json() != [number]:
-                    self.failures.append(f"{response.status_code} {response.text}")
-                self.answers[number].append(int(response.headers["x-mldeploy-revision"]))
-            except (requests.RequestException, KeyError) as error:
-                self.failures.append(repr(error))
-        session.close()
-
-    def await_two_more(self) -> list[int]:
-        """Waits until every client has begun and ended a request since now; returns the revisions of these."""
-        counts = [len(answers) for answers in self.answers]
-        wait_until(lambda: all(len(a) >= n + 2 for a, n in zip(self.answers, counts, strict=True)))
-        return [answers[n + 1] for answers, n in zip(self.answers, counts, strict=True)]
-
-    def end(self) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
 @pytest.mark.slow
 def test_ten_take_overs_under_load_fail_no_request_and_never_go_back(
     volume: Volume, image: Callable[..., Image]
 ) -> None:
     serving = volume.serve(image(workers=2), "c1")
-    load = Load(volume)
+    load = Load(volume.url)
     try:
         for number in range(2, 12):
             old, serving = serving, volume.serve(image(workers=2), f"c{number}", serving)
@@ -256,7 +220,7 @@ def test_when_the_new_container_dies_during_the_take_over_the_old_one_goes_on(
     old = volume.serve(image(), "c1")
     new = volume.container(image(), "c2")
     new.await_started()
-    load = Load(volume, sessions=2, fresh=2)
+    load = Load(volume.url, sessions=2, fresh=2)
     try:
         # Its worker cannot accept, so the take-over stands still after the old container has paused.
         os.kill(new.ask("status")["workers"][0]["pid"], signal.SIGSTOP)
@@ -340,7 +304,7 @@ def test_a_listener_that_is_killed_comes_back_and_no_worker_is_restarted(
     standby = volume.container(image(), "c2")
     standby.await_started()
     workers = {worker["pid"] for worker in serving.ask("status")["workers"]}
-    load = Load(volume)
+    load = Load(volume.url)
     try:
         for number in (1, 2, 3):
             load.await_two_more()

@@ -5,12 +5,10 @@ from __future__ import annotations
 import email
 import json
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
-import requests
-
-from tests.integration.serving.supervised import KEY, WAIT, Supervised
+from tests.integration.serving.closed_loop import Load
+from tests.integration.serving.supervised import WAIT, Supervised
 from tests.polling import wait_until
 
 SLEEPY = """
@@ -48,40 +46,9 @@ def request_of(body: bytes) -> bytes:
     return HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
 
 
-class Load:
-    """Threads that score without pause and note what they got."""
-
-    def __init__(self, service: Supervised, sessions: int, fresh: int) -> None:
-        self.url = f"{service.url}/score"
-        self.stop = threading.Event()
-        self.failures: list[str] = []
-        self.answers: list[list[int]] = [[] for _ in range(sessions + fresh)]
-        kinds = [True] * sessions + [False] * fresh
-        self.threads = [threading.Thread(target=self._run, args=(i, keep)) for i, keep in enumerate(kinds)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, number: int, keep: bool) -> None:
-        session = requests.Session()
-        while not self.stop.is_set():
-            try:
-                response = (session if keep else requests).post(self.url, json=[number], headers=KEY, timeout=20)
-                if response.status_code != 200 or response.json() != [number]:
-                    self.failures.append(f"{response.status_code} {response.text}")
-                self.answers[number].append(int(response.headers["x-mldeploy-revision"]))
-            except requests.RequestException as error:
-                self.failures.append(repr(error))
-        session.close()
-
-    def end(self) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
 def test_ten_updates_under_load_fail_no_request_and_never_go_back(supervised: Supervised) -> None:
     assert supervised.deploy(workers=2)["ok"]
-    load = Load(supervised, sessions=4, fresh=4)
+    load = Load(supervised.url, sessions=4, fresh=4)
     try:
         for number in range(2, 12):
             seen = [len(answers) for answers in load.answers]
@@ -194,7 +161,7 @@ def test_many_idle_connections_are_handed_over(supervised: Supervised) -> None:
 
 def test_a_failing_revision_leaves_the_old_one_serving_without_a_failed_request(supervised: Supervised) -> None:
     supervised.deploy()
-    load = Load(supervised, sessions=2, fresh=1)
+    load = Load(supervised.url, sessions=2, fresh=1)
     try:
         answer = supervised.deploy("def init(): raise RuntimeError('no')\ndef run(data): return 1\n")
         assert answer["failure"]["code"] == "init-raised"
@@ -211,7 +178,7 @@ def test_a_failing_revision_leaves_the_old_one_serving_without_a_failed_request(
 
 def test_a_restart_under_load_fails_no_request(supervised: Supervised) -> None:
     supervised.deploy(workers=2)
-    load = Load(supervised, sessions=3, fresh=2)
+    load = Load(supervised.url, sessions=3, fresh=2)
     try:
         for _ in range(3):
             assert supervised.ask("restart")["ok"]

@@ -15,9 +15,9 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, RevisionRecord, ServiceRecord
 from mldeploy_jupyter.deployment import journal_path
-from mldeploy_jupyter.panel import PanelContext, Subscriptions, handle
+from mldeploy_jupyter.panel import PanelContext, Subscriptions
 
-from .protocol import check_answer, check_failure
+from .protocol import CheckedRequests
 
 STAGES = ["check", "bundle", "environment", "rollout", "probe", "switch"]
 
@@ -38,7 +38,7 @@ class Clock:
         return self.now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-class Site:
+class Site(CheckedRequests):
     """A workspace, short ways to put things into it, and to ask about them."""
 
     def __init__(self, folder: Path, clock: Clock) -> None:
@@ -90,20 +90,6 @@ class Site:
             self.store.update_service(record.service, state=ended, error=data.get("cause"))
         self.store.update_deployment(id, state=state, finished_time=self.clock.stamp(), cause=data.get("cause"))
         self.store.leases.release(record.service, id)
-
-    def ask(self, name: str, **params: Any) -> Any:
-        """The answer to a request. Fails when it is a failure, or not as the contract says."""
-        answer = handle(name, params, self.context)
-        assert answer["ok"], answer["failure"]
-        check_answer(name, answer["result"])
-        return answer["result"]
-
-    def refuse(self, name: str, **params: Any) -> dict[str, Any]:
-        """The failure of a request. Fails when it is answered."""
-        answer = handle(name, params, self.context)
-        assert not answer["ok"], answer
-        check_failure(answer["failure"])
-        return dict(answer["failure"])
 
 
 @pytest.fixture

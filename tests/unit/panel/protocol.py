@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from mldeploy_jupyter.panel import PanelContext, handle
+
 PROTOCOL = Path(__file__).parents[3] / "labextension" / "src" / "protocol.ts"
 
 _TOKEN = re.compile(r"'[^']*'|[A-Za-z_$][\w$]*|\d+|=>|[{}\[\]()<>|&;:,?.=]")
@@ -221,3 +223,23 @@ def check_event(topic: str, event: Any) -> None:
 def check_failure(failure: Any) -> None:
     """Fails unless the failure is as the contract says."""
     assert mismatches(failure, Type("Failure"), "failure") == []
+
+
+class CheckedRequests:
+    """Requests to a panel whose answers must be as the contract says. A subclass has `context`."""
+
+    context: PanelContext
+
+    def ask(self, name: str, **params: Any) -> Any:
+        """The answer to a request. Fails when it is a failure."""
+        answer = handle(name, params, self.context)
+        assert answer["ok"], answer["failure"]
+        check_answer(name, answer["result"])
+        return answer["result"]
+
+    def refuse(self, name: str, **params: Any) -> dict[str, Any]:
+        """The failure of a request. Fails when it is answered."""
+        answer = handle(name, params, self.context)
+        assert not answer["ok"], answer
+        check_failure(answer["failure"])
+        return dict(answer["failure"])

@@ -299,7 +299,10 @@ def test_after_a_drain_it_never_leads_again() -> None:
         assert not bench.app.direct.active
 
 
-def test_a_signal_handler_that_raises_while_a_request_is_read_costs_its_connection_and_nothing_else() -> None:
+@pytest.mark.parametrize("step", ["handle", "write"])
+def test_a_signal_handler_that_raises_in_a_request_costs_its_connection_and_nothing_else(step: str) -> None:
+    """While the request is handled, and while its answer is written."""
+
     class Raised(Exception):
         pass
 
@@ -307,34 +310,14 @@ def test_a_signal_handler_that_raises_while_a_request_is_read_costs_its_connecti
         first, second = bench.connect(), bench.connect()
         bench.lead(second, BODY)
         bench.lead(first, BODY)
-        handle = bench.app.handle
+        owner: Any = bench.app if step == "handle" else bench.app.direct
+        method = getattr(owner, step)
 
-        def interrupted(exchange: Any) -> None:
-            bench.app.handle = handle  # type: ignore[method-assign]
+        def interrupted(*args: Any) -> None:
+            setattr(owner, step, method)
             raise Raised
 
-        bench.app.handle = interrupted  # type: ignore[method-assign]
-        first.send(BODY)
-        assert first.file.read() == b""
-        assert second.ask(BODY)[0] == 200
-        wait_until(lambda: bench.in_flight == bench.acceptor.buffered == 0)
-
-
-def test_a_signal_handler_that_raises_while_an_answer_is_sent_costs_its_connection_and_nothing_else() -> None:
-    class Raised(Exception):
-        pass
-
-    with LeadBench(echo) as bench:
-        first, second = bench.connect(), bench.connect()
-        bench.lead(second, BODY)
-        bench.lead(first, BODY)
-        write = bench.app.direct.write
-
-        def interrupted(connection: Any, head: bytes, body: bytes) -> None:
-            bench.app.direct.write = write  # type: ignore[method-assign]
-            raise Raised
-
-        bench.app.direct.write = interrupted  # type: ignore[method-assign]
+        setattr(owner, step, interrupted)
         first.send(BODY)
         assert first.file.read() == b""
         assert second.ask(BODY)[0] == 200
