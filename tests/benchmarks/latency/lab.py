@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from mldeploy_jupyter.latency.generator.__main__ import take_priority
 from mldeploy_jupyter.latency.measuring import Ending, Endpoint, Measurement, OnEvent, start_measurement
 from mldeploy_jupyter.latency.payloads import describe, make_sample
 from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService
@@ -22,9 +23,9 @@ PAYLOADS = make_sample({"data": [[1, 2, 3, 4]]})
 
 
 class KnownServer:
-    """`server.py` with a profile, as a context."""
+    """`server.py` with a profile, as a context; with `priority` it wakes as early as the lab's own process."""
 
-    def __init__(self, *profile: object, port: int = 0) -> None:
+    def __init__(self, *profile: object, port: int = 0, priority: bool = False) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.latency.server", *map(str, profile)],
             stdin=subprocess.PIPE,
@@ -32,6 +33,7 @@ class KnownServer:
             text=True,
             env={**os.environ, "PORT": str(port)},
             cwd=Path(__file__).parents[3],
+            preexec_fn=take_priority if priority else None,
         )
         self.port = int(self._ask(""))
         self.uri = f"http://127.0.0.1:{self.port}/score"
