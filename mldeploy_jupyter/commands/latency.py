@@ -44,6 +44,8 @@ NAMES = Param(
     metavar="NAME",
 )
 
+INVALID = "the run says nothing about the services"  # the first line of what a run that is not valid ends with
+
 LOAD = "Load"
 FOREIGN = "Services of others"
 
@@ -206,7 +208,7 @@ def _report(context: Context, result: LatencyResult, budget: dict[str, float]) -
         failure = judged.failure
     if not result.valid:
         failure = RunInvalid(
-            "the run says nothing about the services",
+            INVALID,
             why=result.invalid_reason,
             hint="run it again when the machine is quiet, or with a lower --rate",
         )

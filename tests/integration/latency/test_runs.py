@@ -17,7 +17,7 @@ import pytest
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.latency.measuring import MAX_LAG, Measurement
 from mldeploy_jupyter.latency.recording import RECORD, Outcome, Phase, read_samples
-from tests.benchmarks.latency.lab import KnownServer, begin, measure
+from tests.benchmarks.latency.lab import KnownServer, Seen, begin, measure
 from tests.polling import wait_until
 
 
@@ -163,6 +163,38 @@ def test_a_generator_that_is_stopped_cuts_the_run_there(tmp_path: Path, with_ser
     # On a machine that is very busy, it may have stood still before it was stopped.
     assert ending.notes[0]["time"] - samples["done"].max() > 1.0
     assert ending.lag["max"] < 1000
+
+
+# A busy machine makes a load late by more than 1 ms in any second; by 100 ms only what stops it.
+LATE_BY_100_MS = """
+from mldeploy_jupyter.latency.generator import lag
+lag.LATE_SECONDS = 0.1
+from mldeploy_jupyter.latency.generator.__main__ import main
+main()
+"""
+
+
+def test_a_second_in_which_the_load_stood_still_is_left_out_and_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mldeploy_jupyter.latency.measuring.GENERATOR", ["-c", LATE_BY_100_MS])
+    monkeypatch.setattr("mldeploy_jupyter.latency.measuring.MAX_LAG", 100.0)
+    with KnownServer("fixed", 2) as server:
+        measurement = begin([server.uri], tmp_path / "samples", rate=100.0, duration=12.0, warmup=0)
+        wait_for_samples(measurement, 220)
+        os.kill(measurement.pid, signal.SIGSTOP)
+        threading.Event().wait(0.5)  # half a second is no sleep of the machine
+        os.kill(measurement.pid, signal.SIGCONT)
+        ending = measurement.wait(60)
+    assert ending.reason == "finished" and ending.lag["p99"] > 100 and ending.invalid_reason == ""
+    assert ending.left_out in ([2], [2, 3])
+    assert len(ending.blocks) == 12 + len(ending.left_out)
+    stopped = [block for block in ending.blocks if block[0] in ending.left_out]
+    assert max(block[6] for block in stopped) > 400
+    samples = read_samples(measurement.samples)
+    seen = Seen(samples, ending)
+    assert len(samples) == 100 * len(ending.blocks) and len(seen.latencies) == 1200
+    assert seen.latencies.max() < 400 < (samples["done"] - samples["planned"]).max() * 1000
 
 
 def test_a_generator_that_is_killed_is_an_error_and_what_it_wrote_is_there(tmp_path: Path) -> None:
