@@ -11,17 +11,21 @@ from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.latency.html import comparison_html
 from mldeploy_jupyter.latency.measured_run import MeasuredRun
 from mldeploy_jupyter.latency.statistics import QuantileComparison, compare_quantiles, percentile_name
-from mldeploy_jupyter.latency.summary import comparable
+from mldeploy_jupyter.latency.summary import comparable, failed_share
+from mldeploy_jupyter.latency.text import describe_percent
 from mldeploy_jupyter.latency.verdict import describe_comparisons, format_milliseconds
+
+MOST_FAILED = 0.01  # of the requests of one, above which latencies are not compared: failures are often the quickest
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two that were compared; `quantiles` is empty where there was too little of one."""
+    """Two that were compared; `quantiles` is empty where there was too little of one, or for another `reason`."""
 
     first: str
     second: str
     quantiles: tuple[QuantileComparison, ...]
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,8 @@ class LatencyComparison:
         for pair in self.pairs:
             lines += describe_comparisons(pair.first, pair.second, pair.quantiles)
             if not pair.quantiles:
-                lines.append(f"{pair.second} and {pair.first} cannot be compared: one has too few requests")
+                reason = pair.reason or "one has too few requests"
+                lines.append(f"{pair.second} and {pair.first} cannot be compared: {reason}")
         return lines
 
     def rows(self) -> list[dict[str, Any]]:
@@ -85,6 +90,12 @@ def compare_groups(pairs: Iterable[tuple[str, Any, str, Any]], *, seed: int, pai
     """Compares samples: each pair is a name and its samples, and another name and its samples."""
     found: list[Pair] = []
     for first, before, second, after in pairs:
+        failed = [(share, name) for name, each in ((first, before), (second, after)) if (share := failed_share(each))]
+        worst, name = max(failed, default=(0.0, ""))
+        if worst > MOST_FAILED:
+            reason = f"{describe_percent(worst)} of the requests to {name} failed"
+            found.append(Pair(first, second, (), reason))
+            continue
         compared: Sequence[QuantileComparison] = compare_quantiles(
             comparable(before), comparable(after), seed=seed, paired=paired
         )

@@ -156,7 +156,7 @@ class MeasuredRun:
 
 
 def _note(note: dict[str, Any], names: Sequence[str]) -> str:
-    return f"{note.get('time', 0.0):.1f} s: {_note_words(note, names)}"
+    return f"at {note.get('time', 0.0):.1f} s: {_note_words(note, names)}"
 
 
 def _note_words(note: dict[str, Any], names: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ LISTED_TIMES = 6  # moments that a sentence names
 ENDINGS = {
     "cancelled": "the run was stopped before its end; this is what had been measured",
     "limit": "the run reached its limit of requests or time; this is what had been measured",
-    "slept": "the machine slept during the run; it is cut there",
+    "slept": "the machine slept, or the load's own process stood still; this is what had been measured",
     "died": "every service died during the run; this is what had been measured",
     "running": "the run goes on; this is what has been measured",
     "interrupted": "the process that made the run ended; this is what had been measured",
@@ -54,6 +54,7 @@ def make_verdict(run: MeasuredRun, against: MeasuredRun | None = None) -> list[s
             kinds = ", ".join(f"{count:,} {kind}" for kind, count in row["errors_by_kind"].items())
             sent = describe_share(row["errors"], row["requests"])
             lines.append(f"{row['service']}: {sent} of {row['requests']:,} requests failed: {kinds}")
+            lines += describe_answered(row)
         if row["dropped"]:
             all_of_them = row["dropped"] + row["requests"]
             lines.append(
@@ -98,15 +99,29 @@ def _state(run: MeasuredRun) -> list[str]:
     return [*invalid, *([describe_left_out(run)] if run.left_out else []), *ending]
 
 
+def describe_answered(row: Mapping[str, Any]) -> list[str]:
+    """The percentiles of the requests that were answered well, where failed ones, which count, change what is shown."""
+    names = [name for name in map(percentile_name, QUANTILES) if row.get(f"ok_{name}") is not None]
+    if not names:
+        few = "none" if row["errors"] >= row["requests"] else "too few"
+        return [f"{row['service']}: {few} of its requests were answered well; the percentiles are of failed ones"]
+    shown = list(dict.fromkeys((names[0], names[-1])))
+    if all(format_milliseconds(row[f"ok_{name}"]) == format_milliseconds(row[name]) for name in shown):
+        return []
+    said = ", ".join(f"{name} {format_milliseconds(row[f'ok_{name}'])}" for name in shown)
+    return [f"{row['service']}: without the failed requests {said}"]
+
+
 def describe_left_out(run: MeasuredRun) -> str:
     """What the numbers are not made of, why, and what difference that makes."""
     blocks = run.left_out
     seconds, of = sum(block[4] for block in blocks), sum(block[4] for block in run.ending.blocks)
     times = [f"{block[3]:.0f}" for block in blocks[:LISTED_TIMES]]
     more = f" and {len(blocks) - LISTED_TIMES} more" if len(blocks) > LISTED_TIMES else ""
+    again = " and were measured again" if of - seconds >= run.plan.seconds - 1e-6 else ""
     said = [
-        f"{seconds:.3g} of {of:.3g} s are left out (at {', '.join(times)} s{more}): the load's own process was late "
-        f"there, by up to {format_milliseconds(max(block[6] for block in blocks))}"
+        f"{seconds:.3g} of {of:.3g} s are left out (at {', '.join(times)} s{more}){again}: the load's own process was "
+        f"late there, by up to {format_milliseconds(max(block[6] for block in blocks))}"
     ]
     for row, whole in zip(run.rows(), summarise(run.samples, run.plan), strict=False):
         known = [name for name in map(percentile_name, QUANTILES) if row[name] is not None and whole[name] is not None]

@@ -97,6 +97,14 @@ def service_times(samples: Samples) -> Floats:
     return found[~np.isnan(found)]
 
 
+def failed_share(samples: Samples) -> float:
+    """The share, from 0 to 1, of requests that failed before their time was up: they may look quick."""
+    import numpy as np
+
+    slow = [Outcome.OK, Outcome.TIMEOUT, Outcome.DROPPED, Outcome.UNFINISHED]
+    return float((~np.isin(samples["outcome"], slow)).mean()) if len(samples) else 0.0
+
+
 def comparable(samples: Samples) -> Blocks:
     """The latencies with blocks for `statistics.compare_quantiles`."""
     return Blocks(latencies(samples), divide_blocks(samples["block"].astype("int64"), samples["planned"]))

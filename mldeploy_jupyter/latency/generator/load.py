@@ -72,7 +72,7 @@ class Load:
                     plan.timeout,
                     ask_key=self._ask_key,
                     cannot_connect=lambda index, why: self._services[index].note_once(
-                        "connection", f"no connection: {why}"
+                        "connection", f"could not be reached: {why}"
                     ),
                     ended=self._ended,
                 ),
@@ -429,7 +429,7 @@ class Load:
         self._recorder.discard()
         self._abandon(self._ticked)
         self._note(
-            -1, "slept", f"the machine slept, or the load's process stood still, for {gap:.1f} s: the run ends before"
+            -1, "slept", f"the machine slept, or the load's process stood still, for {gap:.1f} s: the run ends there"
         )
         self.end("slept")
 

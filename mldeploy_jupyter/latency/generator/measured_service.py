@@ -67,7 +67,7 @@ class MeasuredService:
             refused = done - self._refused_since
             if refused >= DEAD_SECONDS and self.refusals >= DEAD_REQUESTS and not self.dead:
                 self.dead = True
-                self._note("died", f"refused every connection for {refused:.1f} s: it ends here")
+                self._note("died", f"refused every connection for {refused:.1f} s, so it was sent no more")
             return
         if answer.status:
             self._refused_since, self.refusals = None, 0

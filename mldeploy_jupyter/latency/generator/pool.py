@@ -226,7 +226,7 @@ class Pool:
         except (OSError, TimeoutError) as error:
             self._proven = False
             self._opened()
-            self._cannot_connect(self.index, str(error) or "no connection in time")
+            self._cannot_connect(self.index, describe_failure(error))
             self._fail_waiting(1)
             self._settle()
             self._open_more()
@@ -256,3 +256,10 @@ class Pool:
     def _settle(self) -> None:
         if self._prepared is not None and not self._prepared.done():
             self._prepared.set_result(None)
+
+
+def describe_failure(error: OSError) -> str:
+    """Why there is no connection: `connection refused`, without the number that a system has for it."""
+    if isinstance(error, TimeoutError) and not error.strerror:
+        return "no connection in time"
+    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from syrupy.assertion import SnapshotAssertion
 
@@ -37,6 +39,23 @@ def test_errors_and_requests_that_were_never_sent(snapshot: SnapshotAssertion) -
     fail(samples, slice(30, 32), Outcome.TIMEOUT)
     fail(samples, slice(32, 52), Outcome.DROPPED)
     assert make_result(samples).verdict == snapshot
+
+
+def with_quick_failures(which: slice) -> LatencyResult:
+    """Ten seconds in which some requests were refused within 0.4 ms."""
+    samples = steady(1000)
+    samples["done"][which] = samples["planned"][which] + 0.0004
+    fail(samples, which, Outcome.NO_CONNECTION)
+    return make_result(samples)
+
+
+def test_quick_failures_do_not_make_a_service_look_quick(snapshot: SnapshotAssertion) -> None:
+    died = with_quick_failures(slice(450, 1000))
+    assert died.judge(one_service()) == snapshot
+    assert died.compare(one_service()).rows() == []
+    assert with_quick_failures(slice(0, 1000)).verdict[:2] == snapshot
+    few = with_quick_failures(slice(0, 9))
+    assert few.compare(one_service()).rows() != []
 
 
 def test_a_service_that_does_not_keep_up(snapshot: SnapshotAssertion) -> None:
@@ -109,6 +128,14 @@ def test_seconds_that_were_sent_late_are_left_out_and_named(snapshot: SnapshotAs
     result = with_late_seconds(4, 7)
     assert result.valid and result.rows()[0]["requests"] == 960 and len(result.samples) == 1200
     assert result.verdict == snapshot
+
+
+def test_late_seconds_that_were_measured_again() -> None:
+    again = with_late_seconds(4, 7)
+    more = [[10.0 + number, 0, 0, 10.5 + number, 1.0, 0.0, 0.2] for number in range(2)]
+    ending = replace(again.ending, blocks=[*again.ending.blocks, *more])
+    verdict = replace(again, ending=ending).verdict
+    assert verdict[0].startswith("2 of 12 s are left out (at 4, 8 s) and were measured again: the load's own process")
 
 
 def test_a_run_that_was_late_too_often_is_invalid(snapshot: SnapshotAssertion) -> None:

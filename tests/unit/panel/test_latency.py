@@ -97,7 +97,7 @@ def test_a_deployment_meanwhile_is_marked(live: Site) -> None:
     notes = [{"time": 4.0, "service": 0, "kind": "deployment", "text": "update began"}]
     report = live.ask("latency.result", run=end(live, measure(live), notes=notes).id)
     assert report["cells"][0]["marks"] == [{"at": 4.0, "text": "update began"}]
-    assert report["notes"] == ["4.0 s: churn update began"] and report["ramp"] is None
+    assert report["notes"] == ["at 4.0 s: churn update began"] and report["ramp"] is None
 
 
 def test_it_is_compared_with_the_last_valid_run_under_the_same_load(live: Site) -> None:
@@ -129,7 +129,7 @@ def test_the_end_of_a_run_is_its_state_and_not_said_twice(live: Site) -> None:
     run = measure(live, count=300)
     notes = [{"time": 2.0, "service": 0, "kind": "throttled", "text": "answered 429"}]
     report = live.ask("latency.result", run=end(live, run, "cancelled", notes=notes).id)
-    assert report["state"] == "cancelled" and report["notes"] == ["2.0 s: churn answered 429"]
+    assert report["state"] == "cancelled" and report["notes"] == ["at 2.0 s: churn answered 429"]
     assert report["verdict"] == ["p99 needs 1,000 requests, 10 s at 100/s; there are 300"]
 
 

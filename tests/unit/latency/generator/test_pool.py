@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
-from mldeploy_jupyter.latency.generator.pool import Pool
+from mldeploy_jupyter.latency.generator.pool import Pool, describe_failure
 from mldeploy_jupyter.latency.payloads import Payload
 from mldeploy_jupyter.latency.recording import Outcome, Phase
 from tests.unit.latency.generator.answering_thread import OK, AnsweringThread
@@ -440,3 +440,16 @@ def test_tls_and_a_certificate_that_is_not_trusted(
             assert "certificate verify failed" in site.reasons[0]
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ConnectionRefusedError(111, "Connection refused"), "connection refused"),
+        (TimeoutError(), "no connection in time"),
+        (TimeoutError(110, "Connection timed out"), "connection timed out"),
+        (OSError("host has no address"), "host has no address"),
+    ],
+)
+def test_why_there_is_no_connection_is_said_without_numbers(error: OSError, words: str) -> None:
+    assert describe_failure(error) == words
