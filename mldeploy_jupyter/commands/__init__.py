@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = tuple(sorted(_ALL, key=lambda item: _ORDER.index
 def run(words: Sequence[str], *, context: Context) -> Result:
     """Runs a command line, without the program's name, and returns its result.
 
-    Nothing is printed to `context.out` but a log that is followed. Raises `UsageError` for wrong words, and the
+    Only a followed log is printed to `context.out`. Raises `UsageError` for wrong words, and the
     command's own `MldeployError`.
     """
     rest = list(words)
@@ -140,7 +140,7 @@ def run_command(found: Command, words: Sequence[str], context: Context) -> Resul
         with explain_damaged_files():
             result = found.run(context, args)
     except MldeployError:
-        if args.show_python and context.python:  # it is wanted most when the call fails
+        if args.show_python and context.python:  # most useful when the call fails
             context.write_lines(command_program(Result(python=context.python, data={}), context, args))
         raise
     if args.show_python and result.python:

@@ -68,7 +68,7 @@ def deploy(context: Context, args: Args) -> Result:
     shown: list[Any] = []
 
     def show(record: Any) -> None:
-        """Shows the deployment at once: the processes that are started for it next take the processors."""
+        """Shows the deployment before its processes are started, which keep the processors busy."""
         if context.show_deployment is not None and not must_wait(context, args):
             shown.append(Webservice.from_deployment(workspace, record))
             context.show_deployment(shown[0], False, args.timeout_sec)
@@ -90,7 +90,7 @@ def deploy(context: Context, args: Args) -> Result:
 
 
 def read_inference_config(context: Context, args: Args, models: Any, needing: str) -> InferenceConfig:
-    """What the options say of script and environment. Raises `UsageError` without a script, which `needing` needs."""
+    """The script and environment of the options. Raises `UsageError` without a script, which `needing` needs."""
     fill_mlflow_script(context, args, models)
     inference: InferenceConfig | None = make_inference_config(context, args)
     if inference is None:
@@ -143,7 +143,7 @@ def profile(context: Context, args: Args) -> Result:
 
 
 def describe_profile(details: dict[str, Any]) -> str:
-    """What a profile measured and recommends, as lines."""
+    """A profile's measurements and recommendations, as lines."""
     from mldeploy_jupyter.latency.text import describe_rate
     from mldeploy_jupyter.latency.verdict import format_milliseconds
 

@@ -43,7 +43,7 @@ class RunInvalid(MldeployError):
 def explain_damaged_files() -> Iterator[None]:
     """Raises `StorageError` for an `OSError` of the block that names a file of the workspace, or of the user's folders.
 
-    Whatever such a file is, its owner needs its name and the way on, not a traceback.
+    The user needs the file's name and the next step, not a traceback.
     """
     try:
         yield

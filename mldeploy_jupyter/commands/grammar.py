@@ -71,8 +71,8 @@ class Param:
 class Result:
     """The result of a command: the object, its text, its data for `--json`, the equivalent Python call.
 
-    `kind` says what the text is: words of ours, a log, or an answer of a service (`data`). `failure` is what the result
-    means for a script, such as a budget that was missed: it is shown after the result, and makes the exit code.
+    `kind` says what the text is: a message, a log, or an answer of a service (`data`). `failure` is what the result
+    means for a script, such as a missed budget: it is shown after the result and determines the exit code.
     """
 
     value: Any = None
@@ -91,10 +91,10 @@ class Context:
     for the deployment that it began when neither `--wait` nor `--no-wait` is given. `show_deployment(service, wait,
     timeout_sec)` shows that deployment; without one it is shown on the error stream while the command waits.
 
-    `follow_latency(run, limit)` shows a run of the latency lab while it goes on and returns its result, `limit` is a
-    latency in milliseconds to draw, or None; without one, a line on the error stream says how far it is.
+    `follow_latency(run, limit)` shows a run of the latency lab until it ends and returns its result; `limit` is a
+    latency in milliseconds to draw, or None. Without the function, a line on the error stream shows the progress.
 
-    With `isatty` `err` is a screen, on which a line may be overwritten.
+    With `isatty`, `err` is a terminal, on which a line may be overwritten.
 
     `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
     `models` (ids); without these, `default_models(context, args)` chooses the models of `model deploy`. With
@@ -149,8 +149,8 @@ class Context:
 class Command:
     """`path` holds the words the user types, such as `("model", "deploy")`; the first line of `doc` is the summary.
 
-    `declared` are the parameters, or a function that returns them where they take imports: it is called when they are
-    first looked at.
+    `declared` are the parameters, or a function that returns them if they need imports: it is called when they are
+    first used.
     """
 
     path: tuple[str, ...]

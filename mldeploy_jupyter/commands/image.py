@@ -64,7 +64,7 @@ def build(context: Context, args: Args) -> Result:
 
 
 def describe_package(package: ModelPackage, saved_in: str | None = None) -> str:
-    """A package as lines: where its image or folder is, or why there is none. `saved_in` is a copy of the folder."""
+    """A package as lines: its image or folder, or why there is none. `saved_in` is a copy of the folder."""
     data = package.serialize()
     values = {
         "package": data["id"],

@@ -247,7 +247,7 @@ def as_data(result: LatencyResult, before: LatencyResult | None = None) -> dict[
 
 
 class StatusLine:
-    """A line on the error stream that the next one overwrites; none where that is no terminal."""
+    """A line on the error stream that the next one overwrites; nothing when it is not a terminal."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -275,7 +275,7 @@ def _find(context: Context, args: Args, name: str) -> Any:
 
 
 def _options(args: Args) -> dict[str, Any]:
-    """The arguments of `start_latency` that options give."""
+    """The arguments of `start_latency` from the options."""
     names = ("rate", "duration", "users", "arrivals", "warmup", "timeout", "max_requests", "seed")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.ramp is not None:

@@ -1,4 +1,4 @@
-"""What is typed after `--ramp`, `--payload` and `--p99-below`, as values, and whether a run keeps its budget."""
+"""The values of `--ramp`, `--payload` and `--p99-below`, and whether a run keeps its budget."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def judge_budget(rows: Sequence[Mapping[str, Any]], budget: Mapping[str, float])
 
 MAX_STEPS = 50
 
-_BEGINS = ("{", "[", '"')  # what no name of a file begins with that somebody would measure
+_BEGINS = ("{", "[", '"')  # beginnings of JSON that no file name has
 
 
 def read_ramp(text: str) -> list[float]:
@@ -203,7 +203,7 @@ def _positive(number: float) -> float:
 def read_payload(text: str) -> str | Path:
     """The JSON text, or the path of the file. A number, true, false and null are JSON unless a file has that name.
 
-    Raises `UsageError` for what begins as JSON and is none.
+    Raises `UsageError` for text that begins like JSON but is invalid.
     """
     if text.lstrip().startswith(_BEGINS):
         error = _find_error(text)

@@ -1,4 +1,4 @@
-"""Finds services by name. What changes a service finds those of one workspace; what reads may look further."""
+"""Finds services by name. Commands that change one search a single workspace; those that read may search all."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def find_service_anywhere(context: Context, args: Args, *, beyond_workspace: boo
 
 
 def _may_be_elsewhere(args: Args, error: MldeployError) -> bool:
-    # Subclasses mean that the workspace is broken, or the service is out of reach.
+    # Subclasses mean that the workspace is broken, or the service cannot be reached.
     return args.path is None and type(error) in (WorkspaceError, WebserviceNotFound)
 
 
@@ -118,7 +118,7 @@ def find_namesake(store: Any, service: str) -> str:
 
 
 def all_services(context: Context) -> list[Any]:
-    """The services of every workspace of the user, and of the one found from here, which the list may not have.
+    """The services of every workspace of the user, and of the one found from here, which the list may lack.
 
     A workspace that cannot be read is skipped, with a note.
     """

@@ -21,7 +21,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
-    """One is made for each option; without a width each asks the terminal for its own."""
+    """argparse makes one for each option, and without a width each queries the terminal."""
     return argparse.HelpFormatter(prog, width=80)
 
 
@@ -30,7 +30,7 @@ _NO_VALUE = r"argument (\S+): expected (?:at least )?one argument"
 _SWITCH_WITH_VALUE = r"argument (\S+): ignored explicit argument (.+)"
 
 
-# What other programs call a command.
+# Names of commands in other programs.
 _OTHER_NAMES = {
     **dict.fromkeys(("score", "predict", "invoke"), "service run"),
     **dict.fromkeys(("status", "describe"), "service show"),
@@ -93,7 +93,7 @@ def _suggest(words: Sequence[str], commands: Sequence[Command]) -> str:
     by_last_word = {command.path[-1]: command.name for command in reversed(commands)}
     near = _close_matches(words[0], sorted({*groups, *by_last_word}))
     if near and near[0] in groups:
-        # `mldeploy services`, alone, asks what there is.
+        # `mldeploy services`, alone, means the list.
         return " ".join([near[0], *(words[1:2] or ["list"] * ((near[0], "list") in {c.path for c in commands}))])
     # `mldeploy deploy` instead of `mldeploy model deploy`, or a misspelling of it
     return by_last_word.get(near[0], "") if near else ""
@@ -127,7 +127,7 @@ def parse(command: Command, words: Sequence[str]) -> Args:
 def _complete_options(command: Command, words: Sequence[str]) -> list[str]:
     """The words, with options whose last words are left out in full, as `--workspace` for `--workspace-name`.
 
-    `az` accepts the beginning of an option that fits only one; here it has to end where a word ends.
+    `az` accepts any unambiguous beginning of an option; here it must consist of whole words.
     """
     flags = {flag: param for param in command.all_params for flag in param.flags}
     end = words.index("--") if "--" in words else len(words)

@@ -1,4 +1,4 @@
-"""The Python that does the same as a command, as `--show-python` prints it: complete, so that it runs as printed."""
+"""The Python equivalent of a command, as `--show-python` prints it: complete, so that it runs as printed."""
 
 from __future__ import annotations
 

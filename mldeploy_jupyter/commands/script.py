@@ -73,7 +73,7 @@ def _read_script(file: str) -> Script:
 
 
 def check_source(script: Script) -> None:
-    """Checks what the source tells: syntax, functions, names. Raises `EntryScriptError` with the line of the cell."""
+    """Checks the source without running it: syntax, functions, names. Raises `EntryScriptError` with the line."""
     from mldeploy_jupyter.core.script import name_check, notebook_cells
 
     try:
@@ -166,7 +166,7 @@ def _prepare_interpreter(context: Context, args: Args) -> tuple[str, dict[str, s
 
 
 class CheckProgress:
-    """Shows on a screen that a check goes on: what the script prints, and the seconds it has taken.
+    """Shows the progress of a check on a terminal: the script's output and the seconds so far.
 
     Nothing is shown during the first second, in which most checks end.
     """
@@ -182,7 +182,7 @@ class CheckProgress:
         self._counter = ""  # on the screen
 
     def update(self, output: list[str]) -> None:
-        """Shows what is new in `output`, the script's lines so far."""
+        """Shows new lines of `output`, the script's lines so far."""
         if len(output) < self.seen:  # the script is run again, in a new interpreter
             self.seen, self.withheld = 0, []
         seconds = int(self._context.clock() - self._began)
@@ -287,7 +287,7 @@ def show_source_warnings(context: Context, script: Script) -> None:
 
 
 def source_warnings(script: Script) -> list[str]:
-    """What will go wrong in a service although the script can be imported."""
+    """Warnings about code that works in the notebook but will fail in a service."""
     from mldeploy_jupyter.core.script import lint
 
     found = []

@@ -30,7 +30,7 @@ def list_services(context: Context, args: Args) -> Result:
     try:
         workspace = None if everywhere else context.workspace(args.path)
     except WorkspaceError as error:
-        # Without a workspace here, list the services of all. A broken workspace stays an error.
+        # Without a workspace here, list the services of all workspaces. A broken workspace stays an error.
         if args.path is not None or type(error) is not WorkspaceError or find_workspace() is not None:
             raise
         workspace, everywhere = None, True
@@ -74,7 +74,7 @@ def _matches(service: dict[str, Any], args: Args) -> bool:
 def show(context: Context, args: Args) -> Result:
     service = find_service_anywhere(context, args)
     data, revisions = service.serialize(), service.revisions
-    text = listing({**data, "state": service.shown_state})  # in the words of `service list`; data has those of v1
+    text = listing({**data, "state": service.shown_state})  # the state of `service list`; data has v1's
     text = f"{text}\n\n{revision_table(revisions)}" if revisions else text
     python = call("Webservice", "ws", repr(service.name))
     place = str(service.workspace.folder.root.parent)
@@ -280,7 +280,7 @@ def delete(context: Context, args: Args) -> Result:
 def _make_action(method: str, doing: str, done: str) -> Callable[[Context, Args], Result]:
     """A command that calls a method of the service.
 
-    `done` begins its text, such as `Stopped`. `doing` begins what a screen shows before: a start may take as long as
+    `done` begins its text, such as `Stopped`. `doing` begins the line shown meanwhile: a start may take as long as
     `init()`, and a stop as long as the requests under way.
     """
 

@@ -50,7 +50,7 @@ def finish(context: Context, args: Args, service: Any, python: str, *, is_shown:
     if wait:
         return service_result(service, python)
     text = f"{service.name} is being deployed. Follow it with: {context.command_line(f'service wait {service.name}')}"
-    # What the service is like takes a question to its supervisor, which only who prints the data waits for.
+    # The service's state needs a request to its supervisor; only commands that print the data wait for it.
     data = service.serialize() if context.json or context.show_deployment is None else None
     return Result(service, text, data, python)
 
@@ -62,7 +62,7 @@ def wait_for_earlier(context: Context, service: Any) -> None:
     """
     record = service.record
     last = service.workspace.folder.open_store().get_deployment(record.deployment_id)
-    # At its end the service is Live a moment before the deployment's own record says so.
+    # The service is Live a moment before the deployment's own record says so.
     if record.state not in ("Deploying", "Updating") and (last is None or last.state != "running"):
         return
     context.note(f"waiting for the deployment of {service.name} ...")

@@ -45,7 +45,7 @@ def open_workspace(path: str | None, *, write: bool = False, announce: Callable[
 def _is_name(word: str, write: bool) -> bool:
     """Whether `--path` means a known workspace of that name: no folder is called so, or one that is no workspace.
 
-    Such a folder would stand for the workspace around it, which the word does not name.
+    Such a folder would mean the workspace around it, which is not the one named.
     """
     from mldeploy_jupyter.core.workspace.folder import FOLDER, list_workspaces
 
@@ -160,7 +160,7 @@ def prune(context: Context, args: Args) -> Result:
     except WorkspaceError as error:
         if not args.lost_services or args.path is not None or type(error) is not WorkspaceError or find_workspace():
             raise
-        workspace = Workspace()  # of none: services without a workspace are no part of one
+        workspace = Workspace()  # lost services belong to no workspace
     options = {"keep_deployments": keep, "dry_run": args.dry_run, "unknown_files": args.unknown_files}
     options["lost_services"] = args.lost_services
     report = run_prune(workspace, **options)

@@ -1,1 +1,1 @@
-"""What people who come from `az` expect: its options for results, and advice for its commands."""
+"""Compatibility with `az`: its output options, and advice for its commands."""

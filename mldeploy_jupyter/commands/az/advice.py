@@ -57,7 +57,7 @@ ADVICE: dict[tuple[str, ...], tuple[str, str]] = {
     ("dataset",): (_DATA, "read the file in the script, or register it: mldeploy model register -n NAME -p FILE"),
     ("datastore",): (_DATA, "read the file in the script, or register it: mldeploy model register -n NAME -p FILE"),
     ("login",): ("there is nothing to sign in to: a workspace is a folder", "run: mldeploy workspace show"),
-    # Version 2 of az ml, which people mistake for it.
+    # Version 2 of az ml, which is often confused with version 1.
     ("job",): (_TRAINING, _REGISTER),
     ("compute",): (_CLUSTERS, f"{_DEPLOY}, with --to docker for a container"),
     ("data",): (_DATA, "read the file in the script, or register it: mldeploy model register -n NAME -p FILE"),
