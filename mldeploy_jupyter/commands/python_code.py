@@ -15,7 +15,6 @@ LINE_LENGTH = 88  # columns; a longer call takes one line for each argument
 _IMPORTS = {
     "joblib": "import joblib",
     "pickle": "import pickle",
-    "read_inference_config": "from mldeploy_jupyter.core.configs import read_inference_config",
 }
 
 
@@ -103,7 +102,7 @@ def inference_config(args: Args, defaults: Mapping[str, Any]) -> str:
         given["environment"] = Code(f"Environment.load_from_directory({args.environment_directory!r})")
     given = {name: value for name, value in given.items() if value is not None}
     if args.inference_config:
-        return call("InferenceConfig", f"**read_inference_config({args.inference_config!r})", **given)
+        return call("InferenceConfig.from_file", repr(args.inference_config), **given)
     return call("InferenceConfig", **given) if given else ""
 
 

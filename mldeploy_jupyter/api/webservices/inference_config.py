@@ -14,6 +14,8 @@ from mldeploy_jupyter.api.environments import sections
 from mldeploy_jupyter.api.environments.environment import Environment
 from mldeploy_jupyter.api.environments.kernel_python import replace_old_python
 from mldeploy_jupyter.api.environments.sections import ContainerRegistry
+from mldeploy_jupyter.core.configs import read_inference_config
+from mldeploy_jupyter.core.configs.config_file import Note, warn
 from mldeploy_jupyter.core.environment.conda_file import read_conda_file
 from mldeploy_jupyter.core.environment.requirements_file import read_requirements_file
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
@@ -104,6 +106,29 @@ class InferenceConfig(KnownNames, AzureNames):
         # Relative paths stay relative to the folder at this moment, even if the notebook changes folders later.
         self._folder = Path(self.source_directory) if self.source_directory else _current_folder()
         self._check()
+
+    @classmethod
+    def from_file(cls, path: str | Path, *, note: Note | None = None, **changes: Any) -> InferenceConfig:
+        """The config in a file like v1's `inferenceconfig.json`, JSON or YAML; `changes` replace parameters of it.
+
+        A conda file of its environment is looked up in the source directory first, then beside `path`, as in v1.
+        `note` gets a line for each key that v1 ignored; by default it is a warning. Raises `ConfigError` with the path
+        of everything that is wrong in the file, and as the constructor does.
+        """
+        kwargs = {
+            **read_inference_config(path, need_script="entry_script" not in changes, note=note or warn),
+            **changes,
+        }
+        if isinstance(kwargs.get("environment"), dict):
+            try:
+                folders = [Path(kwargs.get("source_directory") or "."), Path(path).parent]
+                kwargs["environment"] = Environment.from_dict(_with_conda_path(kwargs["environment"], folders))
+            except MldeployError as error:
+                error.where = ", ".join(part for part in (str(path), error.where) if part)
+                raise
+        if isinstance(kwargs.get("base_image_registry"), dict):
+            kwargs["base_image_registry"] = ContainerRegistry.from_data(kwargs["base_image_registry"])
+        return cls(**kwargs)
 
     def to_data(self) -> dict[str, Any]:
         """The config as plain JSON data, checked again, with absolute paths and without passwords.
@@ -346,3 +371,13 @@ def _current_folder() -> Path:
             why="it was removed while this program stood in it",
             hint="change to a folder that exists with os.chdir(...), or give an absolute source_directory",
         ) from None
+
+
+def _with_conda_path(environment: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
+    """The environment with the path of its `condaDependenciesFile` in the first of the folders that has it."""
+    python = environment.get("python") or {}
+    name = python.get("condaDependenciesFile")
+    if not name:
+        return environment
+    found = next((str((folder / name).absolute()) for folder in folders if (folder / name).exists()), name)
+    return {**environment, "python": {**python, "condaDependenciesFile": found}}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import Args, Context, Param
-from mldeploy_jupyter.core.errors import MldeployError
 
 # Name of a target in options -> v1's compute type.
 TARGETS = {"local": "Local", "aci": "ACI", "aks": "AKS", "aksendpoint": "AKSENDPOINT"}
@@ -158,32 +156,23 @@ def make_inference_config(context: Context, args: Args) -> Any:
 
     Raises `UsageError` when no entry script is named.
     """
-    kwargs: dict[str, Any] = {}
-    if args.inference_config is not None:
-        from mldeploy_jupyter.core.configs import read_inference_config
-
-        need_script = args.entry_script is None
-        kwargs = read_inference_config(args.inference_config, need_script=need_script, note=context.note)
-    flags = {name: getattr(args, name) for name in INFERENCE_SETTINGS if getattr(args, name) is not None}
-    kwargs.update(flags)
-    if not kwargs.get("entry_script") and context.defaults.get("entry_script") and args.inference_config is None:
-        kwargs["entry_script"] = context.defaults["entry_script"]
-    environment = _environment(context, args) or kwargs.get("environment")
-    if not kwargs and environment is None:
-        return None
-    from mldeploy_jupyter.api.environments import ContainerRegistry, Environment
-    from mldeploy_jupyter.api.webservices import InferenceConfig
-
-    if isinstance(environment, dict):
-        try:
-            environment = Environment.from_dict(_with_conda_path(environment, kwargs, args))
-        except MldeployError as error:
-            error.where = ", ".join(part for part in (args.inference_config, error.where) if part)
-            raise
+    kwargs: dict[str, Any] = {
+        name: getattr(args, name) for name in INFERENCE_SETTINGS if getattr(args, name) is not None
+    }
+    environment = _environment(context, args)
     if environment is not None:
         kwargs["environment"] = environment
+    if args.inference_config is None and not kwargs.get("entry_script") and context.defaults.get("entry_script"):
+        kwargs["entry_script"] = context.defaults["entry_script"]
+    if not kwargs and args.inference_config is None:
+        return None
+    from mldeploy_jupyter.api.environments import ContainerRegistry
+    from mldeploy_jupyter.api.webservices import InferenceConfig
+
     if kwargs.get("base_image_registry") is not None:
-        kwargs["base_image_registry"] = ContainerRegistry.from_data(kwargs["base_image_registry"])
+        kwargs["base_image_registry"] = ContainerRegistry(kwargs["base_image_registry"])
+    if args.inference_config is not None:
+        return InferenceConfig.from_file(args.inference_config, note=context.note, **kwargs)
     if not kwargs.get("entry_script"):
         raise UsageError(
             "the entry script is missing",
@@ -207,17 +196,3 @@ def _environment(context: Context, args: Args) -> Any:
     if args.environment_directory is not None:
         return Environment.load_from_directory(args.environment_directory)
     return Environment.get(context.workspace(args.path), args.environment_name, args.environment_version)
-
-
-def _with_conda_path(environment: dict[str, Any], kwargs: dict[str, Any], args: Args) -> dict[str, Any]:
-    """The environment with the path of its `condaDependenciesFile`.
-
-    As in v1 it is looked up in the source directory first, then beside the inference configuration.
-    """
-    python = environment.get("python") or {}
-    name = python.get("condaDependenciesFile")
-    if not name:
-        return environment
-    folders = [Path(kwargs.get("source_directory") or "."), Path(args.inference_config).parent]
-    found = next((str((folder / name).absolute()) for folder in folders if (folder / name).exists()), name)
-    return {**environment, "python": {**python, "condaDependenciesFile": found}}

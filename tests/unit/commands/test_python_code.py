@@ -55,7 +55,7 @@ def test_the_python_of_a_command_runs_as_printed(folder: Path, monkeypatch: pyte
     )
     assert "base_image='a/b', base_image_registry=ContainerRegistry('r.example')" in " ".join(registry.split())
     filed = python_of("Model.deploy(ws, 'c', [], inference_config)", "model deploy c -ic 'my conf.json'")
-    assert "inference_config = InferenceConfig(**read_inference_config('my conf.json'))" in filed
+    assert "inference_config = InferenceConfig.from_file('my conf.json')" in filed
     keyed = python_of(
         "Model.deploy(ws, 'c', [], AciWebservice.deploy_configuration(primary_key=***))", "model deploy c"
     )

@@ -230,3 +230,19 @@ def test_validate_and_print(src: Path) -> None:
     config.runtime = "java"
     with pytest.raises(InferenceConfigError, match="java"):
         config.validate_configuration()
+
+
+def test_a_file_with_an_environment_and_changes(src: Path) -> None:
+    (src / "env.yml").write_text(CONDA)
+    python = {"condaDependenciesFile": "env.yml"}
+    docker = {"baseImage": "a/b", "baseImageRegistry": {"address": "r.example"}}
+    data = {"entryScript": "x/y/score.py", "environment": {"name": "e", "python": python, "docker": docker}}
+    (src / "i.json").write_text(json.dumps(data))
+    made = InferenceConfig.from_file(src / "i.json").to_data()
+    assert made["environment"]["pip"] == ["azureml-defaults", "scikit-learn"]
+    assert made["environment_definition"]["docker"]["baseImageRegistry"] == {"address": "r.example"}
+    (src / "i.json").write_text(
+        json.dumps({"entryScript": "x/y/score.py", "baseImage": "a/b", "baseImageRegistry": "r"})
+    )
+    changed = InferenceConfig.from_file(src / "i.json", entry_script=src / "x/y/score.py", base_image="c/d")
+    assert (changed.base_image, changed.base_image_registry.address) == ("c/d", "r")
