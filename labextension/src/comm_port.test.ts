@@ -51,6 +51,22 @@ test('each request gets the answer with its id, in whatever order answers come',
   expect((await second).service).toBe('b');
 });
 
+test('views of a form are told what it began, also those that come later', () => {
+  const { channel, port } = connected();
+  const begun = { service: 'a', workspace: '', deployment: 'd1', model: '' };
+  const told: unknown[] = [];
+  const stop = port.onBegun('form-1', one => void told.push(one));
+  void port.request('form.submit', { form: 'deploy', values: {} }, 'form-1');
+  expect(channel.sent[0]!.output).toBe('form-1');
+  channel.deliver('begun', 'form-2', { ...begun, service: 'b' });
+  expect(told).toEqual([]);
+  channel.deliver('begun', 'form-1', begun);
+  expect(told).toEqual([begun]);
+  stop();
+  port.onBegun('form-1', one => void told.push(one));
+  expect(told).toEqual([begun, begun]);
+});
+
 test('a refusal rejects with its failure', async () => {
   const { channel, port } = connected();
   const asked = port.request('service.stop', { service: 'a' });

@@ -2,12 +2,13 @@
  * The port of a notebook: requests and subscriptions as messages over a widget's comm.
  *
  * To the kernel, once the channel is open (`channel.ts`): `request {id, name, params}`, `part {id, name}`, `subscribe {id,
- * topic, params}`, `unsubscribe {id}`, `visible {id, visible}`. From it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`. Bodies are JSON as text,
- * so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
+ * topic, params}`, `unsubscribe {id}`, `visible {id, visible}`. A request of a form has the id of its `output`, too. From
+ * it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`, and `begun {id, body}`: what the form of that
+ * output began. Bodies are JSON as text, so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
  * be attached, and then every subscription goes on after the last line that its view has.
  */
 import { requestLimit } from './limits';
-import type { Failure, Part, Port, Requests, Topics } from './protocol';
+import type { Begun, Failure, Part, Port, Requests, Topics } from './protocol';
 import { randomId } from './random_id';
 
 export type Message = { kind: string; id: string } & Record<string, unknown>;
@@ -45,6 +46,8 @@ export class CommPort implements Port {
   #visible = true;
   readonly #pending = new Map<string, Pending>();
   readonly #subscriptions = new Map<string, Subscription>();
+  readonly #begun = new Map<string, Begun>(); // by the form's output
+  readonly #forms = new Set<() => void>();
   readonly #prefix = randomId(); // two views of a page share a kernel
 
   /** Whether messages reach the kernel, as far as is known. */
@@ -97,8 +100,18 @@ export class CommPort implements Port {
     for (const { id } of this.#subscriptions.values()) this.#send({ kind: 'visible', id, visible });
   }
 
-  request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]> {
-    return this.#ask({ kind: 'request', name, params }) as Promise<Requests[N][1]>;
+  request<N extends keyof Requests>(name: N, params: Requests[N][0], output?: string): Promise<Requests[N][1]> {
+    return this.#ask({ kind: 'request', name, params, output }) as Promise<Requests[N][1]>;
+  }
+
+  onBegun(output: string, run: (begun: Begun) => void): () => void {
+    const tell = () => {
+      const begun = this.#begun.get(output);
+      if (begun) run(begun);
+    };
+    this.#forms.add(tell);
+    tell();
+    return () => void this.#forms.delete(tell);
   }
 
   /** The kernel has the module's text, and the page imports it as it imported this one. */
@@ -107,7 +120,7 @@ export class CommPort implements Port {
     return import(url).finally(() => URL.revokeObjectURL(url));
   }
 
-  #ask(message: { kind: string; name: string; params?: unknown }): Promise<unknown> {
+  #ask(message: { kind: string; name: string; params?: unknown; output?: string | undefined }): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (!this.#channel) {
         reject(lostFailure());
@@ -159,6 +172,10 @@ export class CommPort implements Port {
 
   #receive(message: Message): void {
     if (message.kind === 'answer') this.#receiveAnswer(message);
+    if (message.kind === 'begun') {
+      this.#begun.set(message.id, parse(message.body) as Begun);
+      for (const tell of this.#forms) tell();
+    }
     const subscription = this.#subscriptions.get(message.id);
     if (!subscription) return;
     if (message.kind === 'refused') {

@@ -399,9 +399,18 @@ export interface Topics {
 /** A part of the panel that is loaded when it is first shown. */
 export type Part = 'latency';
 
+/** What a form began: a deployment, or, without one, the model that it registered. */
+export interface Begun {
+  service: string;
+  workspace: string;
+  deployment: string;
+  model: string;
+}
+
 /** The only thing that components know of the outside. */
 export interface Port {
-  request<N extends keyof Requests>(name: N, params: Requests[N][0]): Promise<Requests[N][1]>; // rejects with a Failure
+  /** Rejects with a `Failure`. `output` is the id of the notebook's output that it is asked from. */
+  request<N extends keyof Requests>(name: N, params: Requests[N][0], output?: string): Promise<Requests[N][1]>;
   /**
    * Returns what ends it. `onLost` says that nothing is heard any more, since when, and, where that is known, when it is
    * tried again and why: something answers, and refuses it. Events may come again later.
@@ -412,5 +421,6 @@ export interface Port {
   focusCell?: (cell: number, line: number) => boolean; // false when that cell is not on the page
   openPanel?: (service: ServiceRef, tab?: Service['tabs'][number]) => void; // in the main area
   reconnect?: () => void; // tries now what it would try later
+  onBegun?: (output: string, run: (begun: Begun) => void) => () => void; // tells what the form of an output began, in whatever page
   loadPart?: (part: Part) => Promise<unknown>; // the module of a part of the panel that few need; see `ui/part.tsx`
 }

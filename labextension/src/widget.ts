@@ -8,9 +8,9 @@ import { h, render as renderTree } from 'preact';
 import { openChannel, type Sender } from './channel';
 import { CommPort } from './comm_port';
 import { notebookActions, type WidgetManager } from './notebook_actions';
-import type { Form } from './protocol';
+import type { Begun, Form } from './protocol';
 import { isNotebookPage, KEPT_MS, Page, rememberView, type Subject } from './page';
-import { type Begun, FormPlace } from './ui/forms/form_place';
+import { FormPlace } from './ui/forms/form_place';
 import { Panel } from './ui/panel';
 import { PortProvider } from './ui/port_context';
 import { Latency } from './ui/part';
@@ -88,19 +88,12 @@ function connectionOf(model: Model, signal?: AbortSignal): Connected {
   return connected;
 }
 
-function drawPanel(root: HTMLElement, subject: Subject, { model, port }: Connected, become?: (begun: Subject) => void): () => void {
+function drawPanel(root: HTMLElement, subject: Subject, { port }: Connected, become?: (begun: Subject) => void): () => void {
   const { service, workspace, form, output, latency } = subject;
-  const onBegun = (begun: Begun) => {
-    become?.({ service: begun.service, workspace, deployment: begun.deployment });
-    try {
-      model.send({ kind: 'begun', id: output, ...begun }); // the kernel writes into the output what it shows now
-    } catch {
-      port.lose(); // its comm was closed by its end
-    }
-  };
+  const onBegun = ({ service, deployment }: Begun) => become?.({ service, workspace, deployment });
   const kind = form as Form['form'] | '';
   if (latency) renderTree(h(PortProvider, { value: port }, h(Latency, { show: 'RunView', run: latency, workspace })), root);
-  else renderTree(kind ? h(FormPlace, { port, form: kind, service, workspace, onBegun }) : h(Panel, { port, ...subject }), root);
+  else renderTree(kind ? h(FormPlace, { port, form: kind, service, workspace, output, onBegun }) : h(Panel, { port, ...subject }), root);
   return () => renderTree(null, root);
 }
 

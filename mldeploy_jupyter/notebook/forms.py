@@ -27,6 +27,7 @@ Kind = Literal["deploy", "update", "register"]
 FORM = Param("form", ("--form",), "Show a form to fill in, with every setting. Other options are left out.", "switch")
 
 _TITLES = {"deploy": "Deploy a model", "update": "Update {service}", "register": "Register a model"}
+LIST = "%services"
 LINES = {
     "deploy": "%deploy NAME -m MODEL --script FILE",
     "update": "%update {service} -m MODEL",
@@ -70,7 +71,7 @@ class _Shown:
     subject: dict[str, str]
 
     def begun(self, service: str, workspace: str, model: str) -> None:
-        """Shows in the form's place what it began. Called from a thread, with what a page says."""
+        """Shows in the form's place what it began. Called from a thread."""
         from IPython.display import update_display
 
         panels = self.session.open_panels
@@ -146,11 +147,12 @@ def form_bundle(kind: Kind, service: str = "", model: str = "") -> dict[str, str
         text = f"Registered {model}"
         html = f"<p><strong>{escape(model)}</strong> registered</p>\n"
         return {"text/plain": text, "text/html": html}
-    text = f"{title}: a form that was not sent, shown while its kernel runs. Type instead: {line}"
+    # A page that is loaded again before the answer keeps these lines: they must be true of a form that was sent, too.
+    text = f"{title}: a form, shown while its kernel runs. Type instead: {line}. What runs: {LIST}"
     html = (
-        f"<p><strong>{escape(title)}</strong> a form that was not sent</p>\n"
+        f"<p><strong>{escape(title)}</strong> a form</p>\n"
         "<p>It is shown while the kernel that made it runs. Run the cell again to see it, or type "
-        f"<code>{escape(line)}</code>.</p>\n"
+        f"<code>{escape(line)}</code>. <code>{LIST}</code> lists what runs.</p>\n"
     )
     return {"text/plain": text, "text/html": html}
 

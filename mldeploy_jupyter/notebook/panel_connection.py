@@ -95,8 +95,8 @@ class PanelConnection:
     """What a kernel does with the messages of one widget. `send` sends a message to every page that shows it.
 
     `on_hello` is told the kind of each page that loads the widget, `notebook` or `other`, `on_theme` whether a page is
-    dark. `on_begun` is told the
-    display id of a form that was sent, and the message that says what it began; it runs in a thread of its own.
+    dark. `on_begun` is told the display id of a form that was sent, and what it began, in the thread of that request:
+    the page that sent it may be gone. Every page is told, too, also one that comes later.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class PanelConnection:
         *,
         on_hello: Callable[[str], Any] = lambda page: None,
         on_theme: Callable[[bool], Any] = lambda dark: None,
-        on_begun: Callable[[str, Message], Any] = lambda display_id, message: None,
+        on_begun: Callable[[str, Message], Any] = lambda display_id, begun: None,
         answer: Callable[[str, Any, PanelContext], dict[str, Any]] = handle,
     ) -> None:
         self._context, self._subscriptions, self._answer = context, subscriptions, answer
@@ -116,6 +116,7 @@ class PanelConnection:
         self._lock = threading.Lock()
         self._subscribed: dict[str, Subscription | None] = {}  # None while it begins
         self._hidden: set[str] = set()
+        self._begun: dict[str, Message] = {}  # by the display id of the form
         self._places = threading.Semaphore(REQUEST_THREADS)
 
     def receive(self, message: Any) -> None:
@@ -126,12 +127,13 @@ class PanelConnection:
         if kind == "hello":
             self._on_hello(str(message.get("page")))
             self._put("welcome", id, None)
+            for output, begun in list(self._begun.items()):
+                self._put("begun", output, begun)
         elif kind == "theme":
             self._on_theme(message.get("dark") is True)
-        elif kind == "begun":
-            self._in_thread(lambda: self._on_begun(id, message))
         elif kind == "request":
-            self._in_thread(lambda: self._handle(id, str(message.get("name")), message.get("params")))
+            output = str(message.get("output") or "")
+            self._in_thread(lambda: self._handle(id, str(message.get("name")), message.get("params"), output))
         elif kind == "part":
             self._in_thread(lambda: self._send_part(id, str(message.get("name"))))
         elif kind == "subscribe":
@@ -151,11 +153,16 @@ class PanelConnection:
         for subscription in ending:
             subscription()
 
-    def _handle(self, id: str, name: str, params: Any) -> None:
+    def _handle(self, id: str, name: str, params: Any, output: str) -> None:
         with self._places:
             answer = self._answer(name, params, self._context)
         ok = bool(answer.get("ok"))
         self._put("answer", id, answer.get("result") if ok else answer.get("failure"), ok=ok)
+        if ok and output and name == "form.submit":
+            begun = {**answer["result"], "workspace": params.get("workspace") or ""}
+            self._begun[output] = begun
+            self._put("begun", output, begun)
+            self._on_begun(output, begun)
 
     def _send_part(self, id: str, name: str) -> None:
         """Sends the module of a part of the panel, which few pages need (`ui/part.tsx`)."""

@@ -338,10 +338,10 @@ class Panels:
     def _on_theme(self, dark: bool) -> None:
         set_page_theme(dark)
 
-    def _on_begun(self, display_id: str, message: Any) -> None:
+    def _on_begun(self, display_id: str, begun: dict[str, Any]) -> None:
         form = self._forms.get(display_id)
         if form is not None:
-            form.begun(*(str(message.get(name) or "") for name in ("service", "workspace", "model")))
+            form.begun(*(str(begun.get(name) or "") for name in ("service", "workspace", "model")))
 
 
 def find_place(namespace: dict[str, Any], environ: Any = os.environ) -> Place:

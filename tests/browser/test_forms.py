@@ -71,18 +71,46 @@ def test_a_form_becomes_the_panel_of_what_it_deploys(notebook: Make) -> None:
     made.wait_for_state(made.panel(2), "live")
 
 
+# Loads the page again as soon as it has sent the form.
+RELOAD_ONCE_SENT = """() => {
+    const { send } = WebSocket.prototype;
+    WebSocket.prototype.send = function (data) {
+        send.call(this, data);
+        const text = typeof data === 'string' ? data : new TextDecoder().decode(data);
+        if (text.includes('form.submit')) location.reload();
+    };
+}"""
+
+
+def test_a_page_that_is_loaded_again_before_the_answer_shows_what_the_form_began(notebook: Make) -> None:
+    made = notebook(OPEN, "%deploy --form", "'last'")
+    made.run(1)
+    made.run(2)
+    form = made.panel(2)
+    field(form, "Service name").fill("sent-and-left")
+    made.save()
+    made.page.evaluate(RELOAD_ONCE_SENT)
+    with made.page.expect_navigation(wait_until="load"):
+        form.get_by_role("button", name="Deploy", exact=True).click()
+    made.wait_for_kernel()
+    made.wait_for_state(made.panel(2), "live")
+    assert "sent-and-left, " in made.panel(2).get_attribute("aria-label")
+    assert made.panel(2).count() == 1
+    assert "not sent" not in saved_html(made, 2)
+
+
 def test_a_saved_form_says_what_it_was_and_what_to_type(notebook: Make, lab: Lab, browser: Any) -> None:
     made = notebook("%deploy --form")
     made.run(1)
     made.panel(1).get_by_role("heading", name="Deploy a model").wait_for()
-    assert not made.output(1).get_by_text("a form that was not sent").is_visible()
+    assert not made.output(1).get_by_text("It is shown while the kernel").is_visible()
     made.save()
     made.shut_down_kernel()
     copy = lab.folder / "saved-form.ipynb"
     copy.write_bytes(made.path.read_bytes())
     page = browser.new_page()
     later = Notebook(lab, page, copy.name).open()
-    wait_until(lambda: "a form that was not sent" in later.text(1), 30)
+    wait_until(lambda: "It is shown while the kernel" in later.text(1), 30)
     assert "%deploy NAME -m MODEL --script FILE" in later.text(1)
     assert later.panel().count() == 0
     page.close()

@@ -61,10 +61,16 @@ class Page:
     def __init__(self, answer: Callable[[str, Any, PanelContext], dict[str, Any]]) -> None:
         self.messages: list[Message] = []
         self.hellos: list[str] = []
+        self.forms: list[tuple[str, Message]] = []
         self.topics = Topics()
         subscriptions: Any = self.topics
         self.connection = PanelConnection(
-            PanelContext(), subscriptions, self.messages.append, on_hello=self.hellos.append, answer=answer
+            PanelContext(),
+            subscriptions,
+            self.messages.append,
+            on_hello=self.hellos.append,
+            on_begun=lambda *begun: self.forms.append(begun),
+            answer=answer,
         )
 
     def send(self, kind: str, id: str, **more: Any) -> None:
@@ -91,6 +97,27 @@ def test_a_refusal_has_its_failure_in_the_body() -> None:
     page.send("request", "r1", name="x", params={})
     answer = page.wait_for("r1")
     assert not answer["ok"] and json.loads(answer["body"]) == {"code": "lost"}
+
+
+def test_what_a_form_began_is_noted_and_told_to_every_page_whoever_has_sent_it() -> None:
+    page = Page(lambda *_: {"ok": True, "result": {"service": "churn", "deployment": "d1", "model": ""}})
+    page.send("request", "r1", name="form.submit", params={"workspace": "w"}, output="form-1")
+    begun = {"service": "churn", "deployment": "d1", "model": "", "workspace": "w"}
+    assert wait_until(lambda: page.forms, 20) == [("form-1", begun)]
+    assert json.loads(page.wait_for("form-1")["body"]) == begun
+    page.messages.clear()
+    page.send("hello", "h1", page="notebook")  # the page was loaded again
+    assert json.loads(page.wait_for("form-1")["body"]) == begun
+
+
+def test_a_form_that_was_refused_or_another_request_begins_nothing() -> None:
+    page = Page(lambda name, *_: {"ok": name != "form.submit", "failure": {}, "result": []})
+    page.send("request", "r1", name="form.submit", params={}, output="form-1")
+    page.send("request", "r2", name="service.list", params=None, output="form-1")
+    page.wait_for("r1"), page.wait_for("r2")
+    page.send("hello", "h1", page="notebook")
+    page.wait_for("h1")
+    assert not page.forms and "begun" not in {message["kind"] for message in page.messages}
 
 
 def test_a_slow_request_delays_neither_the_next_one_nor_the_thread_that_delivers() -> None:

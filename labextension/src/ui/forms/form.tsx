@@ -9,7 +9,7 @@ import { listed } from '../format';
 import { msg, plural, t, translated } from '../translation';
 
 type Values = Record<string, unknown>;
-type Begun = Requests['form.submit'][1];
+type Submitted = Requests['form.submit'][1];
 
 export interface FormViewProps {
   form: Form['form'];
@@ -19,7 +19,9 @@ export interface FormViewProps {
   version?: unknown;
   /** Values that are there from the start, as if they had been typed. */
   given?: Values;
-  onBegun: (begun: Begun) => void;
+  /** The id of the output that it stands in: the kernel writes there what the form began. */
+  output?: string | undefined;
+  onBegun: (begun: Submitted) => void;
   onClose?: () => void;
 }
 
@@ -38,7 +40,7 @@ export function FormPanel({ port, ...props }: FormViewProps & { port: Port }) {
 }
 
 /** A form that is described as data. It is checked as it is typed, and says before it runs what it would run. */
-export function FormView({ form: kind, service, workspace, version, given = {}, onBegun, onClose, header }: FormViewProps & { header?: boolean }) {
+export function FormView({ form: kind, service, workspace, version, given = {}, output, onBegun, onClose, header }: FormViewProps & { header?: boolean }) {
   const port = usePort();
   const where = { form: kind, ...(service ? { service } : {}), ...(workspace ? { workspace } : {}) };
   const [form, setForm] = useState<Form | null>(null);
@@ -114,7 +116,7 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
       focus(wrong.field);
       return;
     }
-    order('submit', () => port.request('form.submit', { ...where, values: sent }), answer => {
+    order('submit', () => port.request('form.submit', { ...where, values: sent }, output), answer => {
       begun.current = true;
       onBegun(answer);
     });

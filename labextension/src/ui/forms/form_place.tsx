@@ -1,32 +1,32 @@
-import { useState } from 'preact/hooks';
-import type { Form, Port } from '../../protocol';
+import { useEffect, useState } from 'preact/hooks';
+import type { Begun, Form, Port } from '../../protocol';
 import { FormPanel } from './form';
 import { icon } from '../icons';
 import { Panel } from '../panel';
 import { Button } from '../parts';
 import { t } from '../translation';
 
-/** What a form began: a deployment, or, without one, the model that it registered. */
-export interface Begun {
-  service: string;
-  workspace: string;
-  deployment: string;
-  model: string;
-}
-
 export interface FormPlaceProps {
   port: Port;
   form: Form['form'];
   service: string;
   workspace: string;
+  /** The id of the output that it stands in, in a notebook. */
+  output?: string | undefined;
   given?: Record<string, unknown>;
   onBegun: (begun: Begun) => void;
 }
 
 /** A form where its output is; once it was sent, the panel of what it deployed stands there. */
-export function FormPlace({ port, form, service, workspace, given, onBegun }: FormPlaceProps) {
+export function FormPlace({ port, form, service, workspace, output, given, onBegun }: FormPlaceProps) {
   const [begun, setBegun] = useState<Begun>();
   const [deploying, setDeploying] = useState(false);
+  const show = (all: Begun) => {
+    setBegun(all);
+    onBegun(all);
+  };
+  // Another page may have sent the form, or this one before it was loaded again.
+  useEffect(() => (output ? port.onBegun?.(output, show) : undefined), [port, output]);
   if (begun?.deployment) return <Panel port={port} service={begun.service} workspace={begun.workspace} deployment={begun.deployment} begins />;
   const kind = deploying ? 'deploy' : form;
   if (begun && !deploying) {
@@ -47,12 +47,9 @@ export function FormPlace({ port, form, service, workspace, given, onBegun }: Fo
       form={kind}
       service={service}
       workspace={workspace}
+      output={output}
       given={begun ? { models: [begun.model] } : given}
-      onBegun={({ service, deployment, model }) => {
-        const all = { service, workspace, deployment, model };
-        setBegun(all);
-        onBegun(all);
-      }}
+      onBegun={answer => show({ ...answer, workspace })}
     />
   );
 }
