@@ -84,9 +84,10 @@ let waiting = 0;
 function later(step: () => unknown, ms: number, then?: () => void, tries = 200) {
   waiting += 1;
   setTimeout(() => {
-    if (step() === false && tries) later(step, 50, then, tries - 1);
-    else then?.();
     waiting -= 1;
+    if (step() !== false) then?.();
+    else if (tries) later(step, 50, then, tries - 1);
+    else throw new Error('what a step needs was never drawn'); // else the state would not be what its name says
   }, ms);
 }
 
@@ -97,7 +98,7 @@ const type = (selector: string, text: string): Step => at => {
   return field.dispatchEvent(new Event('input', { bubbles: true }));
 };
 const press = (label: string): Step => at => {
-  const button = [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] ?? one.textContent ?? one.ariaLabel ?? '').startsWith(trans.__(label)));
+  const button = [...at.querySelectorAll<HTMLElement>('button')].find(one => (one.dataset['label'] || one.textContent || one.ariaLabel || '').startsWith(trans.__(label)));
   button?.click();
   return !!button;
 };

@@ -85,6 +85,14 @@ def test_nothing_is_wider_than_its_panel(gallery: str, page: Any, width: int, di
     assert page.evaluate(CUT) == []
 
 
+@pytest.mark.parametrize("width", [320, 480, 620, 900, 1600])
+def test_a_running_stage_shows_how_far_it_is_in_every_width(gallery: str, page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 1000})
+    look(page, gallery, state="deploying")
+    bar = page.get_by_role("progressbar", name="Push image").bounding_box()
+    assert bar and bar["width"] > 40 and bar["height"] > 4, bar
+
+
 def test_a_refused_form_names_the_fields_to_correct(gallery: str, page: Any) -> None:
     look(page, gallery, state="deploy-form-refused")
     page.get_by_text("1 field to correct: CPU").wait_for()
