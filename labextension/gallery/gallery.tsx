@@ -187,8 +187,16 @@ function sidebar(title: string, event: Topics['overview']['event'] | null, then?
 const shell: Shell = { openForm: () => undefined };
 const notStopped = { code: 'in-progress', error: 'iris-tree cannot be stopped now', cause: 'deployment 20261126-230501-1f2e has been running since 23:05', hint: 'watch it with `mldeploy service show iris-tree`' };
 const item = (name: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=treeitem]')].find(one => one.ariaLabel?.startsWith(name));
-const menuOf = (name: string) => (at: HTMLElement) => item(name)(at)?.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
-const choose = (label: string) => (at: HTMLElement) => [...at.querySelectorAll<HTMLElement>('[role=menuitem]')].find(one => one.textContent === trans.__(label))?.click();
+const menuOf = (name: string) => (at: HTMLElement) => {
+  const row = item(name)(at);
+  row?.dispatchEvent(new MouseEvent('contextmenu', { bubbles: true, cancelable: true }));
+  return !!row;
+};
+const choose = (label: string) => (at: HTMLElement) => {
+  const entry = [...at.querySelectorAll<HTMLElement>('[role=menuitem]')].find(one => one.textContent === trans.__(label));
+  entry?.click();
+  return !!entry;
+};
 const toggle = (name: string) => (at: HTMLElement) => item(name)(at)?.click();
 
 sidebar('sidebar', samples.overview, after(toggle('diabetes, '), toggle('diabetes:7')));

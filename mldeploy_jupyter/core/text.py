@@ -141,6 +141,11 @@ def in_ipython_words(text: str, has_pip: bool | None = None) -> str:
     return re.sub(_PIP, replaced, text)
 
 
+def capital(text: str) -> str:
+    """A sentence with a capital, which begins with a word; a name, such as `data[1]` or `score.py`, stays as it is."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+[ ,]", text) else text
+
+
 def format_versions(newest_first: Sequence[object]) -> str:
     """The versions of something, oldest first: `version 1`, `versions 1, 2`."""
     return f"version{'s' if len(newest_first) > 1 else ''} {', '.join(str(each) for each in reversed(newest_first))}"

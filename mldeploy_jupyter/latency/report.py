@@ -33,7 +33,9 @@ def describe_plan(run: MeasuredRun) -> str:
     plan = run.plan
     loop = "open loop" if plan.mode == "open" else "closed loop"
     if plan.mode == "open":
-        steps = ", ".join(describe_rate(step) for step in plan.ramp) if plan.ramp else describe_rate(run.rate)
+        rate = plan.rate if run.rate is None else run.rate  # a run that goes on has only what was planned
+        chosen = describe_rate(rate) if rate is not None else "a rate chosen after the warm-up"
+        steps = ", ".join(describe_rate(step) for step in plan.ramp) if plan.ramp else chosen
         load = f"{steps}, {plan.arrivals.replace('poisson', 'Poisson')} arrivals"
     else:
         counts = [int(step or 1) for step in plan.steps]

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import MldeployError, ScoringError
+from mldeploy_jupyter.core.text import capital
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request, describe_error
 from mldeploy_jupyter.panel.services.descriptions import find_service
@@ -176,7 +177,7 @@ def find_problems(content: bytes, body: bytes) -> list[dict[str, Any]]:
     text = message
     if len(path) >= 2 and message.startswith(f"{where}: "):
         text = f"{_place(path)}: {message.removeprefix(where + ': ')}"
-    return [{"path": path, "text": f"{text[:1].upper()}{text[1:]}. Nothing was scored."}]
+    return [{"path": path, "text": f"{capital(text)}. Nothing was scored."}]
 
 
 def find_path(where: str, sent: Any) -> list[str | int]:

@@ -84,7 +84,35 @@ describe('a live service', () => {
     await screen.findByText('Live');
     port.lose(samples.before(10));
     await screen.findByText('Was live');
-    expect(screen.getByText(/services keep running/)).toBeTruthy();
+    expect(screen.getByText(/services keep running. It goes on once the page is connected/)).toBeTruthy();
+  });
+});
+
+describe('an update of a live service', () => {
+  it('leaves the fold where it is until something is heard of it', async () => {
+    const port = fakePort();
+    port.emit('deployment', { timeline: samples.live });
+    port.emit('service', { service: samples.service() });
+    render(<Panel port={port} service="diabetes-regression" />);
+    await screen.findByText(/^Updated in/);
+    port.emit('service', { service: samples.service({ deployment: 'd-9' }) });
+    fireEvent.click(screen.getByText(/^Updated in/)); // the panel follows the next deployment, and knows nothing of it yet
+    expect(screen.getByText(/^Updated in/)).toBeTruthy();
+    port.emit('deployment', { timeline: samples.timeline({ deployment: 'd-9' }) });
+    await screen.findByRole('timer');
+    expect(screen.queryByText(/^Updated in/)).toBeNull();
+  });
+});
+
+describe('a deployment that was cancelled, after which another began', () => {
+  it('does not say that nothing serves', async () => {
+    const port = fakePort();
+    const timeline = samples.timeline({ state: 'cancelled', serving: 0, message: 'It was cancelled. Nothing serves.', can: ['report'] });
+    port.emit('deployment', { timeline });
+    port.emit('service', { service: samples.service({ deployment: 'd-2' }) });
+    render(<Panel port={port} service="diabetes-regression" deployment={timeline.deployment} />);
+    await screen.findByText(/Another deployment has begun since; revision/);
+    expect(screen.queryByText(/Nothing serves/)).toBeNull();
   });
 });
 

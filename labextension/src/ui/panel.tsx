@@ -92,8 +92,13 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const showsService = !!service && (!shown || shown.state === 'live' || service.state === 'deleted');
   // What a cell's deployment came to stays there; a later one is a click away.
   const superseded = !!service && !!shown && !showsService && ended && !!service.deployment && shown.deployment !== service.deployment;
-  const folds = !!shown && ((showsService && shown.state === 'live') || (!showsService && brief && shown.state !== 'not-started'));
+  // Until something is heard of the next deployment, the fold stays, so that nothing jumps.
+  const kept = shown ?? (showsService && timeline?.state === 'live' ? timeline : null);
+  const folds = !!kept && ((showsService && kept.state === 'live') || (!showsService && brief && kept.state !== 'not-started'));
   const told = showsService ? null : shown; // the deployment that the header is about; else it is about the service
+  const note = !superseded || shown.state === 'not-started'
+    ? brief && told?.message
+    : service.revision ? t`Another deployment has begun since; revision ${service.revision} serves.` : t`Another deployment has begun since.`;
   const word = told ? deploymentWord(told) : service ? translated(SERVICE_LOOKS[service.state].word) : '';
   const quiet = (word || t`Loading`).toLowerCase();
   const label = `${name}, ${lost ? t`last known: ${quiet}` : quiet}`;
@@ -162,33 +167,32 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           <Menu items={lost ? [] : menu} />
         </div>
       </header>
-      {lost && <p class="mld-Note">{t`Nothing has been heard since ${clock(lost, true)}. What is below was true then; services keep running.`} {port.reconnect ? t`It is tried again until there is an answer.` : t`Run the cell again to see them.`}</p>}
+      {lost && <p class="mld-Note">{t`Nothing has been heard since ${clock(lost, true)}. What is below was true then; services keep running.`} {port.reconnect ? t`It is tried again until there is an answer.` : t`It goes on once the page is connected again. After a restart of the kernel, run the cell again.`}</p>}
       {notCancelled && shown && isRunning(shown) && !lost && <p class="mld-Note" role="status"><Marked text={notCancelled} /></p>}
       <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
       {deleting && service && <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} />}
       {service?.state === 'deleted' && <p class="mld-Note">{t`It was deleted, with its processes, keys and revisions. Its models stay registered.`}</p>}
-      {told?.message && brief && <p class="mld-Note">{told.message}</p>}
-      {superseded && shown.state !== 'not-started' && <p class="mld-Note">{service.revision ? t`Another deployment has begun since; revision ${service.revision} serves.` : t`Another deployment has begun since.`}</p>}
+      {note && <p class="mld-Note">{note}</p>}
       {told?.cause && <Cause cause={told.cause} />}
       {showsService && service?.error && service.state !== 'live' && <FailureMessage failure={service.error} />}
 
       {serves && showsService && <Facts service={service} />}
-      {shown && folds && (
+      {kept && folds && (
         <Fold open={unfolded} onFold={() => setUnfolded(!unfolded)}>
-          <span>{brief ? t`Stages and log` : summary(shown)[0]}</span>
-          {!brief && <span class="mld-Muted mld-Cut">{summary(shown)[1]}</span>}
+          <span>{brief ? t`Stages and log` : summary(kept)[0]}</span>
+          {!brief && <span class="mld-Muted mld-Cut">{summary(kept)[1]}</span>}
         </Fold>
       )}
-      {shown && (folds ? unfolded : shown.state !== 'not-started' && !showsService) ? (
+      {kept && (folds ? unfolded : kept.state !== 'not-started' && !showsService) ? (
         <div class="mld-Watch">
-          <Stages timeline={shown} secondsSince={since} onPick={stage => setGoTo({ stage, at: Date.now() })} />
+          <Stages timeline={kept} secondsSince={since} onPick={stage => setGoTo({ stage, at: Date.now() })} />
           <LogView
             buffer={buffer}
             label={t`Deployment log`}
-            stages={shown.stages}
+            stages={kept.stages}
             goTo={goTo}
-            download={() => port.request('deployment.logText', { deployment: shown.deployment, ...place })}
-            empty={isRunning(shown) ? t`What the deployment prints will appear here.` : t`The deployment printed nothing.`}
+            download={() => port.request('deployment.logText', { deployment: kept.deployment, ...place })}
+            empty={isRunning(kept) ? t`What the deployment prints will appear here.` : t`The deployment printed nothing.`}
           />
         </div>
       ) : null}

@@ -88,6 +88,9 @@ def describe_update(context: PanelContext, parameters: Mapping[str, Any]) -> dic
         _script_field(scripts, required=False),
         *(field for field in _setting_fields(compute_type, section="") if field["key"] not in _unused(service)),
     ]
+    for field in fields:
+        if field["key"] == "port":
+            field["placeholder"] = "as it is"  # the service keeps the free one that it found
     values = {"models": list(service.models), "entry_script": "", **current_settings(service)}
     values["port"] = values.get("port") or None  # 0 stands for any free one, as an empty field does
     values = {field["key"]: values.get(field["key"]) for field in fields}

@@ -15,6 +15,7 @@ from mldeploy_jupyter.commands.python_code import Code, call, command_program
 from mldeploy_jupyter.core.configs import DeployConfig, Spelling, describe, find_spec, make_config
 from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
 from mldeploy_jupyter.core.name_rules import check_model_name, check_service_name
+from mldeploy_jupyter.core.text import capital
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.failures import bad_request
 from mldeploy_jupyter.panel.forms import deploy_form, register_form
@@ -253,4 +254,4 @@ def _code(config: DeployConfig | None) -> Code | None:
 
 def _problem(field: str, text: str, level: str = "error") -> Problem:
     text = text.strip()
-    return {"field": field, "level": level, "text": f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"}
+    return {"field": field, "level": level, "text": f"{capital(text)}{'' if text.endswith('.') else '.'}"}

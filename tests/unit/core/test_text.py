@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from mldeploy_jupyter.core.text import (
     CUT,
+    capital,
     clean,
     cut,
     display_width,
@@ -181,3 +182,18 @@ def test_what_a_later_line_of_the_same_source_replaces_is_left_out() -> None:
         ("a", "\rof a child process"),
         ("a", "last"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("there is no file a.pkl", "There is no file a.pkl"),
+        ('the service\'s name, "a b"', 'The service\'s name, "a b"'),
+        ("data[1]: expected 3 values", "data[1]: expected 3 values"),
+        ("score.py cannot be read", "score.py cannot be read"),
+        ("run() takes no argument", "run() takes no argument"),
+        ("", ""),
+    ],
+)
+def test_a_sentence_begins_with_a_capital_and_a_name_with_its_own(text: str, expected: str) -> None:
+    assert capital(text) == expected

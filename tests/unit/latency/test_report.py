@@ -8,7 +8,7 @@ import numpy as np
 from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter.latency.recording import Outcome
-from mldeploy_jupyter.latency.report import describe_percentiles
+from mldeploy_jupyter.latency.report import describe_percentiles, describe_plan
 from mldeploy_jupyter.latency.result import LatencyResult
 from tests.unit.latency.made_samples import cold_start, fail, make_plan, make_result, steady
 
@@ -149,3 +149,10 @@ def test_the_cold_start_stays_when_the_first_second_is_left_out() -> None:
     samples = np.concatenate([cold_start(41.0), steady(1200, rate=120.0)])
     result = make_result(samples, lag={"p99": 7.2}, blocks=[[0, 0, 0, 0.0, 1.0, 0.3, 9.0]], left_out=[0])
     assert result.rows()[0]["cold_start"] == 41.0 and result.rows()[0]["requests"] == 1080
+
+
+def test_a_run_that_goes_on_names_the_rate_that_was_planned() -> None:
+    run = make_result(steady(100), make_plan("local", rate=50.0), rate=None)
+    assert describe_plan(run).startswith("open loop, 50/s, ")
+    run = make_result(steady(100), make_plan("local", rate=None), rate=None)
+    assert describe_plan(run).startswith("open loop, a rate chosen after the warm-up, ")

@@ -48,6 +48,12 @@ def test_a_422_names_the_cell_of_a_table_in_words() -> None:
     ]
 
 
+def test_a_422_leaves_names_as_they_are() -> None:
+    answer = {"message": "data[1]: expected 3 values, got 1", "error": {"where": "data[1]"}}
+    (problem,) = find_problems(json.dumps(answer).encode(), b'{"data": [[1, 2, 3], [4]]}')
+    assert problem["text"] == "data[1]: expected 3 values, got 1. Nothing was scored."
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"message": 1, "error": 3}', b"\xff", b"null"])
 def test_a_422_of_another_server_has_no_places(content: bytes) -> None:
     assert all(problem["path"] == [] for problem in find_problems(content, b"{}"))
