@@ -19,7 +19,7 @@ from mldeploy_jupyter.commands.options import (
 )
 from mldeploy_jupyter.commands.python_code import Code, call
 from mldeploy_jupyter.commands.script_defaults import fill_mlflow_script, fill_script
-from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, must_wait, service_result
+from mldeploy_jupyter.commands.waiting import WAIT, check_waiting, finish, going_on, must_wait, service_result
 from mldeploy_jupyter.core.errors import NameInUse, WorkspaceError
 from mldeploy_jupyter.core.name_rules import make_service_name
 
@@ -64,29 +64,30 @@ def deploy(context: Context, args: Args) -> Result:
     begun_before = len(deployments.begun)
     fresh = keep_keys(config)
     python = context.python = deploy_call(name, models, fresh, overwrite=args.overwrite)
-    service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
-    shown: list[Any] = []
+    with going_on(context, name):
+        service = _update_if_live(context, workspace, name, models, inference, config) if context.update_live else None
+        shown: list[Any] = []
 
-    def show(record: Any) -> None:
-        """Shows the deployment before its processes are started, which keep the processors busy."""
-        if context.show_deployment is not None and not must_wait(context, args):
-            shown.append(Webservice.from_deployment(workspace, record))
-            context.show_deployment(shown[0], False, args.timeout_sec)
+        def show(record: Any) -> None:
+            """Shows the deployment before its processes are started, which keep the processors busy."""
+            if context.show_deployment is not None and not must_wait(context, args):
+                shown.append(Webservice.from_deployment(workspace, record))
+                context.show_deployment(shown[0], False, args.timeout_sec)
 
-    if service is None:
-        deployment = from_data(fresh) if fresh is not None else None
-        try:
-            record = deployments.deploy(
-                workspace, name, models, inference, deployment, overwrite=args.overwrite, on_recorded=show
-            )
-            service = shown[0] if shown else Webservice.from_deployment(workspace, record)
-        except NameInUse as error:
-            update = context.command_line(f"service update {name}")
-            error.hint = f"add --overwrite, run {update}, or choose another name with -n"
-            raise
-    if len(deployments.begun) == begun_before:
-        return service_result(service, python)
-    return finish(context, args, service, python, is_shown=bool(shown))
+        if service is None:
+            deployment = from_data(fresh) if fresh is not None else None
+            try:
+                record = deployments.deploy(
+                    workspace, name, models, inference, deployment, overwrite=args.overwrite, on_recorded=show
+                )
+                service = shown[0] if shown else Webservice.from_deployment(workspace, record)
+            except NameInUse as error:
+                update = context.command_line(f"service update {name}")
+                error.hint = f"add --overwrite, run {update}, or choose another name with -n"
+                raise
+        if len(deployments.begun) == begun_before:
+            return service_result(service, python)
+        return finish(context, args, service, python, is_shown=bool(shown))
 
 
 def read_inference_config(context: Context, args: Args, models: Any, needing: str) -> InferenceConfig:
@@ -122,7 +123,7 @@ def profile(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.webservices.latency import NoSample
 
-    models = read_models(args) if names_models(args) else default_models(context, args)
+    models = read_models(args) if names_models(args) else default_models(context, args, "Profiling with", "the profile")
     inference = read_inference_config(context, args, models, "a service")
     workspace = context.workspace(args.path, write=True)
     given = {"cpu": args.cpu_cores, "memory_in_gb": args.memory_gb, "description": args.description}
@@ -231,11 +232,12 @@ def update(context: Context, args: Args) -> Result:
         calls.append(update_call(kwargs))
     python = context.python = "\n".join(calls)
     id_before = service.deployment_id
-    if kwargs:
-        service.update(**kwargs, detached=context.detached)
-    if service.deployment_id == id_before:  # only tags, properties or the description changed
-        return Result(service, f"Updated {service.name}", service.serialize(), python)
-    return finish(context, args, service, python)
+    with going_on(context, service.name):
+        if kwargs:
+            service.update(**kwargs, detached=context.detached)
+        if service.deployment_id == id_before:  # only tags, properties or the description changed
+            return Result(service, f"Updated {service.name}", service.serialize(), python)
+        return finish(context, args, service, python)
 
 
 def read_changes(context: Context, args: Args, service: Any) -> dict[str, Any]:
@@ -323,22 +325,25 @@ def read_models(args: Args) -> list[Any]:
     return models
 
 
-def default_models(context: Context, args: Args) -> list[Any]:
-    """The models of a deployment for which no option names them.
+def default_models(context: Context, args: Args, doing: str = "Deploying", named: str = "the service") -> list[Any]:
+    """The models of a deployment for which no option names them, with a note.
 
-    They are the context's; without a notebook, the model after which the service is named.
+    They are the context's; without a notebook, the model after which the service is named. The note begins with
+    `doing`, or says that `named` has the model's name.
     """
     if "models" in context.defaults:
         return list(context.defaults["models"])
     if context.default_models is not None:
-        return context.default_models(context, args)
+        models, described = context.default_models(context, args)
+        context.note(f"{doing} {described}")
+        return list(models)
     try:
         store = context.workspace(args.path).folder.open_store()
     except WorkspaceError:
         return []
     model = find_namesake(store, args.name) if args.name else ""
     if model:
-        context.note(f"The model is {model}, after the service's name. Choose others with -m, or -m {NO_MODEL}.")
+        context.note(f"The model is {model}, after {named}'s name. Choose others with -m, or -m {NO_MODEL}.")
     return [model] if model else []
 
 

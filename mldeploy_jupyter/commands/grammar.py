@@ -97,7 +97,7 @@ class Context:
     With `isatty`, `err` is a terminal, on which a line may be overwritten.
 
     `namespace` holds the notebook's variables. `defaults` stand in for omitted options: `entry_script` (a path) and
-    `models` (ids); without these, `default_models(context, args)` chooses the models of `model deploy`. With
+    `models` (ids); without these, `default_models(context, args)` chooses the models and says in words which. With
     `update_live` that command updates a live service of that name.
     """
 
@@ -112,7 +112,7 @@ class Context:
     follow_latency: Callable[[Any, float | None], Any] | None = None
     namespace: dict[str, Any] | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
-    default_models: Callable[[Context, Args], list[str]] | None = None
+    default_models: Callable[[Context, Args], tuple[list[str], str]] | None = None
     update_live: bool = False
     prefix: str = "mldeploy "  # typed before a command; "%mldeploy " in a notebook
     clock: Callable[[], float] = time.monotonic

@@ -23,13 +23,17 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.models.package import ModelPackage
     from mldeploy_jupyter.deployment.images.registries import ListedImage, Pushed
 
+DOING = "Building an image with"
+
 SHORT = 12  # characters of an image's id that are shown, as by docker
 
 
 def build(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.models import Model
 
-    models = read_models(args) if names_models(args) else default_models(context, args)
+    models = read_models(args) if names_models(args) else default_models(context, args, DOING, "the image")
+    if not models and not names_models(args) and context.default_models is None:
+        context.note(f"{DOING} no model (name one with -m)")  # nothing runs init(), which would miss it
     inference = read_inference_config(context, args, models, "the image's server")
     workspace = context.workspace(args.path, write=True)
     if args.into is not None and not args.dockerfile:

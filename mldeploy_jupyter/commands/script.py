@@ -301,6 +301,10 @@ def source_warnings(script: Script) -> list[str]:
     if caught is not None:
         problem = "run() answers with the text of an exception, so a failure looks like a good answer (HTTP 200)"
         found.append((caught, f"{problem}; let it raise"))
+    read = lint.find_text_read_as_file(script.text)
+    if read is not None:
+        problem = "pandas 3 takes the text that read_json() gets for the name of a file"
+        found.append((read, f"{problem}; write read_json(io.StringIO(...)), and import io"))
     return [f"line {line + script.offset}: {problem}" for line, problem in found]
 
 

@@ -14,7 +14,16 @@ from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Res
 from mldeploy_jupyter.commands.lookup import all_services, find_service, find_service_anywhere
 from mldeploy_jupyter.commands.options import REPLAY, TARGETS
 from mldeploy_jupyter.commands.python_code import call
-from mldeploy_jupyter.commands.waiting import TIMEOUT, WAIT, check_waiting, finish, follow, interrupted, service_result
+from mldeploy_jupyter.commands.waiting import (
+    TIMEOUT,
+    WAIT,
+    check_waiting,
+    finish,
+    follow,
+    going_on,
+    interrupted,
+    service_result,
+)
 from mldeploy_jupyter.core.errors import WorkspaceError
 from mldeploy_jupyter.core.text import clean, json_text
 
@@ -240,16 +249,18 @@ def wait(context: Context, args: Args) -> Result:
 def rollback(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
-    service.rollback(args.revision, detached=context.detached)  # says where it goes back to
     python = call("service.rollback", **({"revision": args.revision} if args.revision else {}))
-    return finish(context, args, service, python)
+    with going_on(context, service.name):
+        service.rollback(args.revision, detached=context.detached)  # says where it goes back to
+        return finish(context, args, service, python)
 
 
 def reload(context: Context, args: Args) -> Result:
     check_waiting(args)
     service = find_service(context, args)
-    service.reload(replay=args.replay, detached=context.detached)
-    return finish(context, args, service, call("service.reload", replay=args.replay or None))
+    with going_on(context, service.name):
+        service.reload(replay=args.replay, detached=context.detached)
+        return finish(context, args, service, call("service.reload", replay=args.replay or None))
 
 
 def cancel(context: Context, args: Args) -> Result:

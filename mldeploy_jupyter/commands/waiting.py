@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mldeploy_jupyter.commands.errors import UsageError, WaitInterrupted
@@ -22,6 +24,20 @@ WAIT: tuple[Param, ...] = (
     Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
     TIMEOUT,
 )
+
+
+@contextmanager
+def going_on(context: Context, name: str) -> Iterator[None]:
+    """An interrupt after a deployment of the service `name` was begun is `WaitInterrupted`, for it goes on."""
+    from mldeploy_jupyter.api.webservices import deployments
+
+    before = len(deployments.begun)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if len(deployments.begun) == before:
+            raise
+        raise interrupted(context, name) from None
 
 
 def check_waiting(args: Args) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.core.environment.distributions import REPLACED
+from mldeploy_jupyter.core.environment.distributions import REPLACED, is_system_library
 from mldeploy_jupyter.core.environment.spec import (
     DEFAULT_CHANNELS,
     EnvironmentSpec,
@@ -314,10 +314,26 @@ def _match_spec(text: str) -> Any:
         ) from None
 
 
+def describe_doing_without(packages: list[str]) -> str:
+    """What to do with conda packages where their channel cannot be had: those of PyPI go below `pip:`."""
+    if not packages:
+        return "install that Python on this machine"
+    on_pypi = [package for package in packages if not is_system_library(_bare_name(package))]
+    if not on_pypi:
+        return f"take out {', '.join(packages)}: wheels of PyPI bring such libraries along"
+    names = ", ".join(map(pip_spelling, on_pypi))
+    rest = "" if len(on_pypi) == len(packages) else "; take out the rest, which wheels of PyPI bring along"
+    return f"write what PyPI has below `pip:` in the conda file: {names}{rest}"
+
+
+def _bare_name(package: str) -> str:
+    return re.split(r"[^\w.-]", package.partition("::")[2] or package, maxsplit=1)[0]
+
+
 def pip_spelling(package: str) -> str:
     """A conda package as a line of pip: `six=1.16.0=py_1` as `six==1.16.0`, and `numpy=1.26` as `numpy==1.26.*`."""
     package = package.partition("::")[2] or package
-    bare = re.split(r"[^\w.-]", package, maxsplit=1)[0]
+    bare = _bare_name(package)
     name, rest = REPLACED.get(bare.lower(), bare), package[len(bare) :].strip()
     if rest.startswith("["):
         in_brackets = re.search(r"""version=["']?([^"'\]]+)""", rest)
@@ -343,7 +359,6 @@ def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
     text = _redact(str(error))
     parts = [re.sub(r"^[\s│├└─]+", "", line) for line in text.splitlines() if line.strip()]
     reason = re.sub(r"(:|would require); ", r"\1 ", "; ".join(parts))[:_REASON_SHOWN]  # one line of a drawn tree
-    names = ", ".join(map(pip_spelling, packages))
     cls = type(error).__name__
     if cls == "SolverError":
         hint = "change the version named above in the conda file, or add the channel that has it"
@@ -364,9 +379,7 @@ def _explain(error: Exception, packages: list[str]) -> EnvironmentBuildError:
         return EnvironmentBuildError(
             "the conda channel cannot be reached",
             why=reason,
-            hint=f"check the network and HTTPS_PROXY; if PyPI has it, write it below `pip:` in the conda file: {names}"
-            if names
-            else "check the network and HTTPS_PROXY, or install that Python on this machine",
+            hint=f"check the network and HTTPS_PROXY, or {describe_doing_without(packages)}",
             code="ChannelUnreachable",
         )
     if "could not find subdir" in text or "404" in text:

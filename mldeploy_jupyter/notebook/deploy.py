@@ -197,12 +197,10 @@ def _fill_deploy(session: Session, context: Context, args: Args) -> None:
         context.note("Deploying " + ", ".join(filled_in))
 
 
-def default_models(session: Session, context: Context, args: Args) -> list[str]:
-    """The models of `%mldeploy model deploy` without -m, with a note; the same as `%deploy` takes."""
+def default_models(session: Session, context: Context, args: Args) -> tuple[list[str], str]:
+    """The models of `%mldeploy model deploy` and its like without -m, and what is said of them; those of `%deploy`."""
     script = Path(args.entry_script).expanduser().absolute() if args.entry_script else None
-    models, described = _choose_models(session, context, args, script)
-    context.note(f"Deploying {described}")
-    return models
+    return _choose_models(session, context, args, script)
 
 
 def _choose_models(session: Session, context: Context, args: Args, script: Path | None) -> tuple[list[str], str]:

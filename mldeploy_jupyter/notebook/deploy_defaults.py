@@ -1,11 +1,12 @@
-"""What `%deploy` and `%update` take where no option names it: the script and the models.
+"""What `%deploy` and `%update` take where no option names it, the script and the models; what `%%entry_script` writes.
 
 What a live service was made from stays its own, unless something new was written or registered for it. A script that
-another service has is refused.
+another service has is refused, and one that this notebook did not write is not written over.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,18 +14,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.lookup import find_namesake
 from mldeploy_jupyter.commands.script_defaults import find_script
 from mldeploy_jupyter.core.errors import EntryScriptError
 from mldeploy_jupyter.core.script.notebook_cells import describe_cell, find_cell, script_digest
-from mldeploy_jupyter.notebook.session import Session
+from mldeploy_jupyter.notebook.session import Session, cell_id, notebook_path
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord
+    from mldeploy_jupyter.core.script.notebook_cells import CellRecord
     from mldeploy_jupyter.core.store.store import Store
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 AS_IT_IS = "as the service has it"
+ENTRY_SCRIPT = "%%entry_script"
+DEFAULT_FILE = "score.py"  # of a cell that names none
+PACKAGE = Path(__file__).parents[1]  # its script for models of MLflow is not the user's
+
 NAMESAKE = "the service's name"
 LAST_REGISTERED = "registered last in this session"
 
@@ -183,6 +190,34 @@ def refuse_script_of_another(folder: WorkspaceFolder, name: str, script: Path, o
     )
 
 
+def choose_file(session: Session, folder: WorkspaceFolder | None, updated: str | None, text: str) -> tuple[str, str]:
+    """The file of a cell that names none, the script of the service `updated` or score.py, and a note about it.
+
+    `text` is the cell's. A script of this notebook that another service serves is written over, which the note says:
+    its own cell has it. Raises `UsageError` for a script that this notebook did not write.
+    """
+    origin = read_origin(folder, updated) if updated else None
+    script = find_script(origin) if origin is not None else None
+    if script is None or script.is_relative_to(PACKAGE):
+        script = Path(DEFAULT_FILE).absolute()
+    name = relative_path(script)
+    try:
+        content = script.read_bytes()
+    except OSError:  # there is none, or writing it says what is wrong
+        return name, ""
+    if content == text.encode("utf-8", "surrogatepass"):
+        return name, ""
+    written = _find_own_cell(session, folder, script, content)
+    services = [each for each in _services_of(folder, script) if each != updated]
+    if written is None:
+        raise _not_replaced(session, folder, script, content, services)
+    here, names = cell_id(session.shell), ", ".join(services)
+    if not services or not here or written.cell_id in ("", here):
+        return name, ""
+    keeping = f"A name keeps both: {ENTRY_SCRIPT} {_free_name(script)}"
+    return name, f"{name} was the script of {names}, written by {describe_cell(written)}. {keeping}"
+
+
 def _is_meant(session: Session, script: Path | None, service: tuple[str, str]) -> bool:
     """Whether the script is the session's, and not deployed since it was written, or last as this service."""
     return script is not None and script == session.script and session.script_service in (None, service)
@@ -222,6 +257,54 @@ def _is_of_one_cell(folder: WorkspaceFolder, digest: str, other: str) -> bool:
     if first is None:
         return True
     return second is not None and bool(first.cell_id) and first.cell_id == second.cell_id
+
+
+def _find_own_cell(session: Session, folder: WorkspaceFolder | None, script: Path, content: bytes) -> CellRecord | None:
+    """The cell of this notebook that wrote what is in the file, so that it still has it; None without one."""
+    digest = script_digest(content)
+    record = session.cells.get(script)
+    if record is not None and record.script_digest == digest:
+        return record
+    record = find_cell(folder.cells, digest) if folder is not None else None
+    if record is None or record.file != str(script):
+        return None
+    here = notebook_path(session.shell)
+    is_cell = record.cell_id == cell_id(session.shell) != ""
+    # Without a file it was renamed, which the kernels of both names cannot know.
+    is_other = bool(here and record.notebook) and here != record.notebook and os.path.exists(record.notebook)
+    return record if is_cell or not is_other else None
+
+
+def _not_replaced(
+    session: Session, folder: WorkspaceFolder | None, script: Path, content: bytes, services: list[str]
+) -> UsageError:
+    name = relative_path(script)
+    other = find_cell(folder.cells, script_digest(content)) if folder is not None else None
+    if other is not None and other.file == str(script):
+        why = f"it was written by {describe_cell(other)}"
+    else:
+        why = describe_change(session, script, []) or "no cell of this notebook wrote what is in it"
+    if services:
+        why += f"; {', '.join(services)} {'was' if len(services) == 1 else 'were'} deployed from it"
+    return UsageError(
+        f"{name} is there already, and is kept",
+        why=why,
+        hint=f"name a file of the cell's own, such as {ENTRY_SCRIPT} {_free_name(script)}, or write over it: "
+        f"{ENTRY_SCRIPT} {shlex.quote(name)}",
+    )
+
+
+def _free_name(script: Path) -> str:
+    numbered = (script.with_name(f"{script.stem}{number}.py") for number in range(2, 1000))
+    return shlex.quote(relative_path(next((path for path in numbered if not path.exists()), script)))
+
+
+def _services_of(folder: WorkspaceFolder | None, script: Path) -> list[str]:
+    """The services whose live revision came from the file, by name."""
+    if folder is None:
+        return []
+    live = folder.open_store().list_revisions(outcome="live")
+    return sorted({one.service for one in live if one.inference_config.get("entry_path") == str(script)})
 
 
 def relative_path(path: Path) -> str:

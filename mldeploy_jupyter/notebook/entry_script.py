@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +12,9 @@ from mldeploy_jupyter.commands.errors import UsageError
 from mldeploy_jupyter.commands.grammar import Args, Command, Context, Param, Result
 from mldeploy_jupyter.commands.options import REPLAY
 from mldeploy_jupyter.commands.script import ENVIRONMENT_PARAMS, Script
-from mldeploy_jupyter.core.errors import MldeployError, StorageError
+from mldeploy_jupyter.core.errors import MldeployError, StorageError, WorkspaceError
 from mldeploy_jupyter.notebook import live_edit
+from mldeploy_jupyter.notebook.deploy_defaults import ENTRY_SCRIPT, choose_file
 from mldeploy_jupyter.notebook.session import (
     FailedCheck,
     Session,
@@ -27,13 +29,17 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
-MAGIC = "%%entry_script"
-
 # Codes of errors that say nothing about the script.
 _UNRELATED = ("Interrupted", "WebserviceNotFound", "DeploymentInProgress")
 
 PARAMS: tuple[Param, ...] = (
-    Param("file", (), "The file to write. Default score.py.", completion="script", metavar="FILE"),
+    Param(
+        "file",
+        (),
+        "The file to write. Default: score.py, or with --update the script of that service.",
+        completion="script",
+        metavar="FILE",
+    ),
     Param(
         "models",
         ("--model", "-m"),
@@ -79,10 +85,13 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
     The file is written even if the script fails, so that file and cell agree; the session remembers the failure.
     Raises `EntryScriptError` with the line of the cell for a script that cannot serve.
     """
-    name = args.file or "score.py"
     if args.update:
         live_edit.refuse_check_options(args)
     text = cell if cell.endswith("\n") else cell + "\n"
+    name = args.file
+    if not name:
+        name, note = choose_file(session, _find_folder(context, args.path), args.update, text)
+        context.note(note) if note else None
     path = write_file(name, text)
     folder = context.workspace(args.path, write=True).folder
     record = _record_cell(session, folder, path, text, cell)
@@ -102,6 +111,14 @@ def write_and_check(session: Session, context: Context, args: Args, cell: str) -
     context.write_lines(line)
     python = write_program(name, cell)
     return Result(python=f"{python}\n\n{live_edit.reload_program(name, args)}" if args.update else python)
+
+
+def _find_folder(context: Context, path: str | None) -> WorkspaceFolder | None:
+    """The workspace if there is one: nothing is made before the cell is known to be written."""
+    with suppress(WorkspaceError):
+        folder: WorkspaceFolder = context.workspace(path).folder
+        return folder
+    return None
 
 
 def _check(
@@ -178,7 +195,7 @@ def write_file(name: str, text: str) -> Path:
     path = Path(name).expanduser().absolute()
     if path.suffix != ".py":
         raise UsageError(
-            f"{name} is not a Python file", why="its name must end in .py", hint=f"write {MAGIC} {name}.py"
+            f"{name} is not a Python file", why="its name must end in .py", hint=f"write {ENTRY_SCRIPT} {name}.py"
         )
     if not path.parent.is_dir():
         raise UsageError(
@@ -207,8 +224,8 @@ def locate_script(raw: str, name: str, cell: str) -> tuple[str, int]:
     """
     lines = raw.split("\n")
     for index, line in enumerate(lines):
-        if line.lstrip().startswith(MAGIC):
+        if line.lstrip().startswith(ENTRY_SCRIPT):
             return raw, index + 1
         if line.strip():
             break
-    return f"{MAGIC} {name}\n{cell}", 1
+    return f"{ENTRY_SCRIPT} {name}\n{cell}", 1

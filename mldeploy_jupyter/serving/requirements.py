@@ -21,8 +21,11 @@ TRACING = [
 PROVIDES = [
     "azureml-defaults",
     "azureml-core",
+    "azureml-sdk",
     "inference-schema",
     "azureml-inference-server-http",
     "azureml-contrib-services",
     "azureml-monitoring",
+    "azureml-telemetry",
+    "azureml-widgets",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
@@ -21,6 +22,7 @@ from mldeploy_jupyter.core.diagnosis.model_facts import (
     recorded_libraries,
 )
 from mldeploy_jupyter.core.environment.distributions import distribution_of, known_distribution
+from mldeploy_jupyter.core.script.entry_script import iter_bindings
 
 # Files and lines in a traceback that mean a model is being loaded.
 _LOADERS = re.compile(r"pickle|joblib|numpy_pickle|npyio|serialization\.py|persistence|/zipfile|skops|saving_lib")
@@ -58,15 +60,27 @@ def defined_in_notebook(facts: Facts) -> Cause | None:
     match = _NOT_IN_MAIN.search(text)
     if match is None:
         return None
-    name = match[1]
+    name, script = match[1], facts.script.name
+    if _defines(facts, name):
+        what = f"the model looks for {name} in the program that was started, which is the server"
+        why = f"it was saved by a program of its own, or a notebook: the file names __main__.{name}"
+        hint = f"write two lines into {script}, before the model is loaded: import __main__, and __main__.{name} = "
+        return facts.cause("model-from-notebook", what, why, f"{hint}{name}; {facts.retry_hint()}", name=name)
     what = f"the model uses {name}, which is defined only in the notebook"
     why = f"the file names {name} but does not hold its code, so it cannot be loaded elsewhere"
-    script = facts.script.name
     hint = (
         f"put {name} into a .py file beside {script}, import it from there in the notebook and in {script}, then save "
     )
     hint += "and register the model again"
     return facts.cause("model-from-notebook", what, why, hint, name=name)
+
+
+def _defines(facts: Facts, name: str) -> bool:
+    """Whether the script has the name at its top, defined or imported."""
+    try:
+        return name in dict(iter_bindings(ast.parse(facts.script.text).body))
+    except (SyntaxError, ValueError, RecursionError):
+        return False
 
 
 def damaged(facts: Facts) -> Cause | None:

@@ -50,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     loading_rules.defined_in_notebook,
     loading_rules.corrupt,
     loading_rules.wrong_version,
+    script_rules.text_as_file,
     missing_model_rule.model_file_missing,
     module_rules.relative_import,
     module_rules.helper_missing,

@@ -80,6 +80,19 @@ def sklearn_externals(facts: Facts) -> Cause | None:
     return facts.cause("sklearn-externals", what, describe_exception(raised), hint, module="sklearn.externals")
 
 
+def text_as_file(facts: Facts) -> Cause | None:
+    raised = facts.find_exception("FileNotFoundError", "OSError")
+    if raised is None:
+        return None
+    name = exception_attribute(raised, "filename") or re.sub(r"^(File |[^{\[]*')", "", str(raised.get("message")))
+    if facts.stage not in ("probe", "run") or not name.lstrip().startswith(("{", "[")):
+        return None
+    what = "the body of the request was taken for the name of a file"
+    hint = "hand it over as a file: import io, and write io.StringIO(...) around the text, as in "
+    hint += f"pandas.read_json(io.StringIO(data)); or parse it with json.loads; {facts.retry_hint()}"
+    return facts.cause("text-as-file", what, describe_exception(raised), hint)
+
+
 def other_file_missing(facts: Facts) -> Cause | None:
     raised = facts.find_exception("FileNotFoundError")
     if raised is None or facts.stage == "probe":

@@ -60,6 +60,17 @@ REPLACED = {
     "tensorflow-gpu": "tensorflow",
 }
 
+# Packages of conda that hold no Python: parts of its compilers and of the system, which wheels bring along. So do those
+# that begin with `lib`, but for a few, and with `_`.
+SYSTEM_LIBRARIES = frozenset(
+    """
+    blas bzip2 ca-certificates cpuonly cudatoolkit cudnn freetype gcc gxx gfortran icu intel-openmp jpeg krb5 lcms2
+    ld_impl_linux-64 ld_impl_linux-aarch64 lerc llvm-openmp lz4-c ncurses nccl openjpeg openmpi openssl pcre
+    pytorch-cuda pytorch-mutex readline sqlite tk tzdata xz yaml zlib zstd
+    """.split()  # noqa: SIM905
+)
+PYTHON_LIBRARIES = ("libclang", "libcst", "libpysal", "librosa", "libsass")
+
 # Well-known modules whose distribution has their name. Any other name on an index may be a stranger's.
 SAME_NAMES = frozenset(
     """
@@ -71,6 +82,12 @@ SAME_NAMES = frozenset(
     torch torchaudio torchvision tqdm transformers treelite ujson xarray xgboost xlrd zstandard
     """.split()  # noqa: SIM905
 )
+
+
+def is_system_library(package: str) -> bool:
+    """Whether a package of conda, by its name, is no Python package, and so has no counterpart on PyPI."""
+    name = package.lower()
+    return name in SYSTEM_LIBRARIES or (name.startswith(("_", "lib")) and name not in PYTHON_LIBRARIES)
 
 
 def distribution_of(module: str) -> str:

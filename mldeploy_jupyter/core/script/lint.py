@@ -72,6 +72,27 @@ def find_swallowed_exception(text: str) -> int | None:
     return None
 
 
+def find_text_read_as_file(text: str) -> int | None:
+    """The line where `run()` hands its body, a text, to `read_json()` of pandas, or None.
+
+    pandas 3 takes it for the name of a file. Raises `EntryScriptError` for a syntax error.
+    """
+    tree, _ = parse_and_compile(text, "score.py")
+    run = dict(iter_bindings(tree.body)).get("run")
+    if not isinstance(run, Function):
+        return None
+    names = {argument.arg for argument in (*run.args.posonlyargs, *run.args.args)}
+    nodes = list(own_nodes(run))
+    names -= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    for node in nodes:
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "read_json" and node.args:
+            given = node.args[0]
+            is_text = isinstance(given, ast.Call) and ast.unparse(given.func) in ("json.dumps", "dumps")
+            if is_text or (isinstance(given, ast.Name) and given.id in names):
+                return node.lineno
+    return None
+
+
 def global_loads(scope: CodeType) -> Iterator[tuple[str, int, int]]:
     """Where the code loads names that are not its own, without its inner scopes: name, line (from 1), column (from 0).
 

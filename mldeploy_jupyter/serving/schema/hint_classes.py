@@ -9,6 +9,10 @@ from typing import Any
 
 from .base import HintNode, ValidationError, json_type
 
+# Schemas of a class that are written out wherever it is mentioned. Classes that mention others several times each would
+# double the document with every level.
+REPEATED_SCHEMAS = 200
+
 MakeNode = Callable[[Any, dict[Any, Any]], HintNode]
 
 
@@ -20,12 +24,29 @@ def class_node(hint: Any, seen: dict[Any, Any], make_node: MakeNode) -> HintNode
     required = _fields_of(hint) if isinstance(hint, type) else None
     if required is None:
         return None
-    if hint in seen:  # a class that refers to itself: its node is looked up when a value is parsed
+    if hint in seen:
+        known: HintNode | None = seen[hint]
+        if known is not None and count_schemas(known.schema, REPEATED_SCHEMAS) < REPEATED_SCHEMAS:
+            return known  # mentioned once more
+        # It refers to itself, or is long: its node is looked up when a value is parsed.
         return HintNode(lambda value, where: seen[hint].parse(value, where), {"type": "object"})
     seen[hint] = None
     node = _object_node(hint, required, seen, make_node)
     seen[hint] = node
     return node
+
+
+def count_schemas(schema: Any, limit: int) -> int:
+    """The number of objects in a schema, at most `limit`."""
+    count, waiting = 0, [schema]
+    while waiting and count < limit:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            count += 1
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
+    return count
 
 
 def _fields_of(cls: type) -> dict[str, bool] | None:

@@ -92,13 +92,18 @@ class ServiceContainers:
 
     def ensure_volume(self) -> None:
         """Makes the volume if it does not exist."""
-        labels = {names.WORKSPACE: self.workspace_id, names.SERVICE: self.service}
+        labels = self._labels()
         with engine_errors(self.engine.endpoint):
             volume = self._api.create_volume(self._name, labels=labels)
         found = (volume.get("Labels") or {}).get(names.WORKSPACE)
         if found not in (None, self.workspace_id):
             message = f"the volume {self._name} belongs to the workspace {found}"
             raise EngineError({"code": "engine-error", "message": message})
+
+    def _labels(self) -> dict[str, str]:
+        """What every container and the volume have: whose they are, and where its workspace was."""
+        labels = {names.WORKSPACE: self.workspace_id, names.SERVICE: self.service}
+        return labels if self._root is None else {**labels, names.ROOT: str(self._root), **origin_labels()}
 
     def create_listener(self, image: str, port: int) -> ServiceContainer:
         """Makes the container that owns the port. It outlives revisions, so `image` may be any of the service's."""
@@ -168,9 +173,7 @@ class ServiceContainers:
         from docker.types import LogConfig
 
         api = self._api
-        labels = {names.WORKSPACE: self.workspace_id, names.SERVICE: self.service, names.ROLE: role, **labels}
-        if self._root is not None:
-            labels |= {names.ROOT: str(self._root), **origin_labels()}
+        labels = {**self._labels(), names.ROLE: role, **labels}
         with engine_errors(self.engine.endpoint, image=image, own=True):
             config = api.create_host_config(
                 binds={self._name: {"bind": names.STATE, "mode": "rw"}},

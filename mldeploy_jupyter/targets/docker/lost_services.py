@@ -1,4 +1,7 @@
-"""Services in containers whose workspace was deleted: they keep running, and no command of a workspace finds them."""
+"""Services in containers whose workspace was deleted: they keep running, and no command of a workspace finds them.
+
+A volume counts as well: it stays when somebody has removed the containers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, order=True)
 class LostService:
-    """A service whose workspace is gone. `root` is where its folder `.mldeploy` was when its container was made."""
+    """A service whose workspace is gone. `root` is where its folder `.mldeploy` was."""
 
     root: str
     name: str
@@ -40,8 +43,10 @@ def list_lost_services(engine: Engine, known: Collection[str]) -> list[LostServi
     """
     labels = [names.ROOT, *(f"{name}={value}" for name, value in origin_labels().items())]
     with engine_errors(engine.endpoint):
+        api = engine.client.api
+        volumes = api.volumes(filters={"label": labels}).get("Volumes") or []
         found = [
-            entry.get("Labels") or {} for entry in engine.client.api.containers(all=True, filters={"label": labels})
+            entry.get("Labels") or {} for entry in (*api.containers(all=True, filters={"label": labels}), *volumes)
         ]
     services = {
         LostService(str(one.get(names.ROOT)), str(one.get(names.SERVICE)), str(one.get(names.WORKSPACE)))

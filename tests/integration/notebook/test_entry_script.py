@@ -7,7 +7,9 @@ import re
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.polling import wait_until
 
@@ -55,9 +57,64 @@ def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: K
     (folder / "score.py").write_text(SCRIPT.replace('"answer": factor', '"answer": 10 + factor'))
     prepared.ok("%update factor --wait")  # --script has named the file
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 16}"
-    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    prepared.ok(f"%%entry_script score.py\n{SCRIPT}")
     prepared.ok("%deploy factor --wait")
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
+
+
+def test_a_cell_without_a_name_loses_no_script(start: Callable[[], Kernel], folder: Path, snapshot: Any) -> None:
+    (folder / "score.py").write_text("# by hand\n")
+    (folder / "factor.json").write_text('{"factor": 3}')
+    for name in ("first.ipynb", "second.ipynb"):
+        (folder / name).touch()
+    first, second = start(), start()
+    for kernel, name in ((first, "first.ipynb"), (second, "second.ipynb")):
+        kernel.ok("%load_ext mldeploy_jupyter")
+        kernel.ok(f"__session__ = {str(folder / name)!r}")
+    first.ok("%register factor factor.json")
+    options = "--no-check"
+
+    def refused(kernel: Kernel, text: str) -> str:
+        before = (folder / "score.py").read_bytes()
+        shown = no_traceback(kernel.run(f"%%entry_script {options}\n{text}"))
+        assert (folder / "score.py").read_bytes() == before
+        return re.sub(r"(?<=cell )\[\d+\]|\d\d:\d\d", "#", shown)
+
+    by_hand = refused(first, SCRIPT)
+    first.ok(f"%%entry_script {options} score.py\n{SCRIPT}")
+    first.ok(f"%%entry_script {options}\n# better\n{SCRIPT}")  # its own cell has what was there
+    first.ok("%deploy factor --wait --no-probe")
+    of_another = refused(second, SCRIPT)
+    (folder / "score.py").write_text("# in an editor\n")
+    in_an_editor = refused(first, SCRIPT)
+    assert "\n\n".join((by_hand, of_another, in_an_editor)) == snapshot
+    # A notebook that was renamed is no other one.
+    first.ok(f"%%entry_script {options} score.py\n{SCRIPT}")
+    (folder / "first.ipynb").unlink()
+    second.ok(f"%%entry_script {options}\n# renamed\n{SCRIPT}")
+
+
+def test_an_edit_without_a_name_goes_into_the_file_of_its_service(prepared: Kernel, folder: Path) -> None:
+    prepared.ok("%deploy factor --wait")
+    prepared.ok("%%entry_script second.py\n" + SCRIPT)
+    prepared.ok("%deploy second -m factor --wait")
+    prepared.ok("%%entry_script --update second\n" + SCRIPT.replace('"answer": factor', '"answer": 10 + factor'))
+    assert (folder / "score.py").read_text() == SCRIPT and "10 + " in (folder / "second.py").read_text()
+    assert prepared.ok('%score second {"value": 2}').result == "{'answer': 16}"
+
+
+def test_a_second_cell_without_a_name_says_whose_script_was_there(prepared: Kernel, folder: Path) -> None:
+    prepared.client.session.metadata["cellId"] = "one"
+    prepared.ok(f"%%entry_script --no-check\n# one\n{SCRIPT}")
+    prepared.ok("%deploy factor --wait")
+    again = prepared.ok(f"%%entry_script --no-check\n# one again\n{SCRIPT}")
+    prepared.ok("%update factor --wait")
+    prepared.client.session.metadata["cellId"] = "two"
+    second = prepared.ok(f"%%entry_script --no-check\n# two\n{SCRIPT}")
+    assert "was the script of" not in again.stream
+    assert re.search(
+        r"score.py was the script of factor, written by cell \[\d+\].* A name keeps both: %%entry_script", second.stream
+    )
 
 
 def test_a_script_that_another_notebook_has_written_is_refused(prepared: Kernel, folder: Path) -> None:
@@ -74,10 +131,10 @@ def test_a_script_that_another_notebook_has_written_is_refused(prepared: Kernel,
     prepared.ok("%deploy factor --script score.py -m factor --wait")
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 16}"
     prepared.ok("%update factor --wait")  # the file was named, so it is the editor's now
-    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    prepared.ok(f"%%entry_script score.py\n{SCRIPT}")
     (folder / "score.py").write_text("# from an editor\n" + SCRIPT)
     assert "and then by another program, at " in no_traceback(prepared.run("%update factor --wait"))
-    prepared.ok(f"%%entry_script\n{SCRIPT}")
+    prepared.ok(f"%%entry_script score.py\n{SCRIPT}")
     prepared.ok("%deploy factor --wait")
     assert prepared.ok('%score factor {"value": 2}').result == "{'answer': 6}"
 

@@ -177,6 +177,13 @@ def test_services_of_a_deleted_workspace_are_found_and_ended(service: Service, t
     shutil.rmtree(root)
     (found,) = [one for one in list_lost_services(service.engine, ()) if one.workspace_id == service.workspace]
     assert (found.name, found.root) == (service.name, str(root))
+    # Somebody else removed its containers: the volume says the same.
+    for container in service.engine.client.containers.list(
+        all=True, filters={"label": f"{names.WORKSPACE}={service.workspace}"}
+    ):
+        container.remove(force=True)
+    assert service.leftovers()["containers"] == [] != service.leftovers()["volumes"]
+    assert found in list_lost_services(service.engine, ())
     remove_lost_service(service.engine, found)
     left = service.leftovers()
     assert (left["containers"], left["volumes"]) == ([], [])

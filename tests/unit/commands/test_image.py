@@ -103,3 +103,22 @@ def test_an_export_of_what_there_is_not_is_an_error(folder: Path) -> None:
     Workspace.create("test").folder.open_store().save_service(ServiceRecord("svc", "local"))
     with pytest.raises(ImageError, match="the service svc has no image"):
         run_line("image export svc")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("", "Building an image with no model (name one with -m)"),
+        ("-n churn", "The model is churn:1, after the image's name. Choose others with -m, or -m none."),
+        ("-m none", ""),
+        ("-m churn", ""),
+    ],
+)
+def test_an_image_says_which_models_it_takes_where_none_are_named(folder: Path, options: str, said: str) -> None:
+    (folder / "model.txt").write_text("1")
+    (folder / "score.py").write_text("def init():\n    pass\n\ndef run(data):\n    return data\n")
+    run_line("model register -n churn -p model.txt")
+    context = make_context()
+    run_line(f"image build {options} --entry-script score.py --dockerfile --folder out", context)
+    found = [line for line in notes(context).splitlines() if line.startswith(("Building an image", "The model is"))]
+    assert found == ([said] if said else [])

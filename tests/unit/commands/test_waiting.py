@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
+from mldeploy_jupyter.api.webservices import deployments
 from mldeploy_jupyter.commands import WaitInterrupted
-from mldeploy_jupyter.commands.waiting import finish, wait_for_earlier
+from mldeploy_jupyter.commands.waiting import finish, going_on, wait_for_earlier
 from mldeploy_jupyter.core.errors import DeploymentCancelled
 from tests.unit.commands.support import check_usage_error, make_context, notes, parse_line, run_line
 
@@ -135,3 +136,13 @@ def test_a_cancel_says_how_the_deployment_ended(state: str, text: str, monkeypat
     monkeypatch.setattr("mldeploy_jupyter.commands.service.find_service", lambda *given: service)
     result = run_line("service cancel churn")
     assert (result.text, result.value, result.data.get("state", "")) == (text, bool(state), state)
+
+
+def test_an_interrupt_says_that_a_deployment_goes_on_once_it_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployments, "begun", ["an earlier one"])
+    with pytest.raises(KeyboardInterrupt), going_on(make_context(), "churn"):
+        raise KeyboardInterrupt
+    with pytest.raises(WaitInterrupted, match="the deployment goes on") as caught, going_on(make_context(), "churn"):
+        deployments.begun.append("this one")
+        raise KeyboardInterrupt
+    assert caught.value.hint == "attach again with: mldeploy service wait churn"

@@ -51,3 +51,23 @@ def test_work_of_rattler_can_be_cancelled() -> None:
 )
 def test_a_conda_package_as_a_line_of_pip(package: str, line: str) -> None:
     assert conda.pip_spelling(package) == line
+
+
+@pytest.mark.parametrize(
+    ("packages", "words"),
+    [
+        (
+            ["numpy=1.26", "pytorch::pytorch"],
+            "write what PyPI has below `pip:` in the conda file: numpy==1.26.*, torch",
+        ),
+        (
+            ["_libgcc_mutex=0.1=main", "six=1.16.0=py_1"],
+            "write what PyPI has below `pip:` in the conda file: six==1.16.0; "
+            "take out the rest, which wheels of PyPI bring along",
+        ),
+        (["openssl", "libgcc-ng"], "take out openssl, libgcc-ng: wheels of PyPI bring such libraries along"),
+        ([], "install that Python on this machine"),
+    ],
+)
+def test_without_its_channel_a_package_may_come_from_pypi(packages: list[str], words: str) -> None:
+    assert conda.describe_doing_without(packages) == words

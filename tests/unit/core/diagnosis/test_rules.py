@@ -94,6 +94,10 @@ def init(*lines: str) -> str:
     return "def init():\n" + "".join(f"    {line}\n" for line in lines) + PASS
 
 
+def run(line: str) -> str:
+    return f"def init():\n    pass\n\n\ndef run(data):\n    {line}\n"
+
+
 def loading(data: bytes) -> str:
     return (
         f"import io, pickle\n\n\ndef init():\n    global model\n    model = pickle.load(io.BytesIO({data!r}))\n" + PASS
@@ -179,6 +183,14 @@ RAISED = {
     "not a pickle": (loading(b"<html>"), "init", {}),
     "broken zip": ("import io, zipfile\n" + init("zipfile.ZipFile(io.BytesIO(b'PK'))  # load"), "init", {}),
     "class of the notebook": (loading(NOTEBOOK_CLASS), "init", {}),
+    "class of the script": ("class MyModel:\n    pass\n\n\n" + loading(NOTEBOOK_CLASS), "init", {}),
+    "the body as a file": (run("""open('{"data": [1]}')"""), "probe", {}),
+    "the body as a file of pandas": (
+        run("""raise FileNotFoundError('File [{"a": 1}] does not exist')"""),
+        "probe",
+        {},
+    ),
+    "a long body as a file": (run("""open('[' + '1, ' * 9000 + '1]')"""), "probe", {}),
     "class of the notebook, in a server that names itself": (
         init(f"raise AttributeError({SERVER_MAIN!r})"),
         "init",

@@ -12,6 +12,7 @@ from mldeploy_jupyter.core.environment.distributions import (
     distribution_of,
     imported_as,
     installed_distribution,
+    is_system_library,
     known_distribution,
 )
 
@@ -73,3 +74,19 @@ def test_a_name_of_an_import_is_translated(name: str, distribution: str) -> None
 
 def test_no_name_is_in_both_tables() -> None:
     assert not SAME_NAMES & set(DISTRIBUTIONS)
+
+
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [
+        ("_libgcc_mutex", True),
+        ("ca-certificates", True),
+        ("libstdcxx-ng", True),
+        ("OpenSSL", True),
+        ("numpy", False),
+        ("librosa", False),
+        ("pip", False),
+    ],
+)
+def test_libraries_of_conda_that_are_no_python_packages(package: str, expected: bool) -> None:
+    assert is_system_library(package) is expected

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.core.script.lint import find_swallowed_exception, find_undefined_names
+from mldeploy_jupyter.core.script.lint import find_swallowed_exception, find_text_read_as_file, find_undefined_names
 
 FREE = {
     "a plain name": ("def run(d): return model.predict(d)", [("model", 1)]),
@@ -92,3 +92,21 @@ SWALLOW = {
 def test_find_swallowed_exception(name):
     text, line = SWALLOW[name]
     assert find_swallowed_exception(text) == line
+
+
+READ_JSON = {
+    "the body": ("def run(data):\n return pd.read_json(data, orient='split')\n", 2),
+    "by its bare name": ("def run(data):\n if data:\n  x = read_json(data)\n", 3),
+    "text made again": ("def run(data):\n return pd.read_json(json.dumps(data['rows']))\n", 2),
+    "as a file": ("def run(data):\n return pd.read_json(io.StringIO(data))\n", None),
+    "wrapped before": ("def run(data):\n data = io.StringIO(data)\n return pd.read_json(data)\n", None),
+    "a file of the model": ("def run(data):\n return pd.read_json(path)\n", None),
+    "without an argument": ("def run(data):\n return pd.read_json()\n", None),
+    "in another function": ("def f(data):\n return pd.read_json(data)\ndef run(d): pass", None),
+}
+
+
+@pytest.mark.parametrize("name", READ_JSON)
+def test_find_text_read_as_file(name):
+    text, line = READ_JSON[name]
+    assert find_text_read_as_file(text) == line

@@ -263,3 +263,25 @@ def test_an_optional_array_is_converted_in_bulk() -> None:
     kind, rows = type_from_hint(np.ndarray | None), [[1, 2.5], [None, 3]]
     assert kind is not None and kind.parse_bulk(None, False) is None
     np.testing.assert_array_equal(kind.parse_bulk(rows, True), [[1, 2.5], [np.nan, 3]])
+
+
+@dataclasses.dataclass
+class Order:
+    bill: Address
+    ship: Address | None = None
+    others: list[Address] = dataclasses.field(default_factory=list)
+
+
+def test_a_class_that_is_mentioned_twice_is_described_twice() -> None:
+    properties = type_from_hint(Order).schema()["properties"]
+    fields = type_from_hint(Address).schema()["properties"]
+    assert properties["bill"]["properties"] == fields
+    assert properties["ship"]["anyOf"][0]["properties"] == fields
+    assert properties["others"]["items"]["properties"] == fields
+
+
+def test_classes_that_mention_each_other_often_are_not_written_out_without_end() -> None:
+    made: Any = Address
+    for level in range(40):
+        made = dataclasses.make_dataclass(f"Level{level}", [("left", made), ("right", made), ("third", made)])
+    assert len(orjson.dumps(type_from_hint(made).schema())) < 1_000_000

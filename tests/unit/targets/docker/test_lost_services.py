@@ -15,19 +15,25 @@ from mldeploy_jupyter.targets.docker.containers import origin_labels
 
 
 class Containers:
-    """An engine with these containers, each its labels."""
+    """An engine with these containers and volumes, each its labels."""
 
-    def __init__(self, *labels: dict[str, str]) -> None:
-        self.labels = labels
+    def __init__(self, *labels: dict[str, str], volumes: tuple[dict[str, str], ...] = ()) -> None:
+        self.labels, self.volume_labels = labels, volumes
         self.endpoint = None
         self.client = SimpleNamespace(api=self)
 
     def containers(self, all: bool, filters: dict[str, Any]) -> list[dict[str, Any]]:
+        return self._with_labels(self.labels, filters) if all else []
+
+    def volumes(self, filters: dict[str, Any]) -> dict[str, Any]:
+        return {"Volumes": self._with_labels(self.volume_labels, filters) or None}
+
+    def _with_labels(self, labels: tuple[dict[str, str], ...], filters: dict[str, Any]) -> list[dict[str, Any]]:
         wanted = [tuple(label.split("=", 1)) for label in filters["label"]]
         return [
             {"Id": "1", "Labels": found}
-            for found in self.labels
-            if all and {name for name, *_ in wanted} <= found.keys()
+            for found in labels
+            if {name for name, *_ in wanted} <= found.keys()
             if {tuple(one) for one in wanted if len(one) == 2} <= set(found.items())
         ]
 
@@ -44,6 +50,12 @@ def list_lost(*containers: dict[str, str], known: tuple[str, ...] = ()) -> list[
 def test_a_service_whose_workspace_was_deleted_is_found_once(tmp_path: Path) -> None:
     gone = tmp_path / "gone" / ".mldeploy"
     assert list_lost(labels(gone, role="listener"), labels(gone, role="service")) == [str(gone)]
+
+
+def test_a_volume_without_a_container_is_found(tmp_path: Path) -> None:
+    gone = tmp_path / "gone" / ".mldeploy"
+    engine = Containers(volumes=(labels(gone), {names.WORKSPACE: "w1", names.SERVICE: "of-an-older-version"}))
+    assert [str(one) for one in lost.list_lost_services(engine, ())] == [f"churn of {tmp_path / 'gone'}"]  # type: ignore[arg-type]
 
 
 def test_a_workspace_that_was_moved_keeps_its_containers(tmp_path: Path) -> None:
