@@ -358,8 +358,8 @@ def install_python(
             raise EnvironmentBuildError(
                 f"the base image has no Python {minor}, and none can be downloaded",
                 why=reasons,
-                hint=f"name a base image that has Python {minor}, such as python:{minor}-slim, or set "
-                "UV_PYTHON_INSTALL_MIRROR",
+                hint=f"name a base image that has Python {minor}, such as python:{minor}-slim, build with an engine "
+                "and install it in extra_docker_file_steps, or set UV_PYTHON_INSTALL_MIRROR",
                 code="PythonNotFound",
             ) from None
         found = _standalone(store, minor, architecture)

@@ -15,6 +15,7 @@ revision gets a folder of its own, copied from it (`deployment/working_folder.py
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -28,7 +29,8 @@ from mldeploy_jupyter.core.bundle import server_source
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
 from mldeploy_jupyter.core.file_digests import find_digest
-from mldeploy_jupyter.core.files import atomic_write, make_private_dir, open_private, read_json
+from mldeploy_jupyter.core.files import atomic_write, free_bytes, make_private_dir, open_private, read_json
+from mldeploy_jupyter.core.storage_errors import disk_full
 from mldeploy_jupyter.serving.system.removal import remove_tree
 
 FORMAT = 1
@@ -155,7 +157,7 @@ def repair(bundle: Bundle, sources: dict[str, Path] | None = None, *, below: str
                 raise damaged_error(bundle, name)
             _replace(replacement, path)
         except OSError as error:
-            raise _build_error(error) from error
+            raise _build_error(error, bundle.path) from error
         finally:
             replacement.unlink(missing_ok=True)
 
@@ -170,7 +172,7 @@ def _repair_texts(folder: Path, texts: dict[str, str]) -> None:
                 atomic_write(replacement, text)
                 _replace(replacement, path)
             except OSError as error:
-                raise _build_error(error) from error
+                raise _build_error(error, folder) from error
             finally:
                 replacement.unlink(missing_ok=True)
 
@@ -318,7 +320,7 @@ def _fill(
             if not (target / "bundle.json").exists():  # if it exists, another process built the same bundle
                 raise
     except OSError as error:
-        raise _build_error(error) from error
+        raise _build_error(error, temporary.parent) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -350,7 +352,10 @@ def damaged_error(bundle: Bundle | Path, name: str, why: str = "it was changed o
     )
 
 
-def _build_error(error: OSError) -> StorageError:
+def _build_error(error: OSError, folder: Path | None = None) -> StorageError:
+    """The error of building a bundle, of which `folder` is written. A copy names its source, whatever disk is full."""
+    if folder is not None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(folder, 0, free_bytes(folder), unchanged="nothing was changed")
     name = f" {error.filename}" if error.filename else ""
     return StorageError(
         "the bundle could not be made",

@@ -102,7 +102,8 @@ def _no_python(facts: Facts, log: str) -> Cause | None:
     version = next((part for part in (wanted.groups() if wanted else ()) if part), "")
     what = f"the base image has no Python {version}, and it could not be downloaded".replace("  ", " ")
     base = f"choose a base_image that has it, such as python:{version or '3.12'}-slim"
-    hint = f"{base}, or set UV_PYTHON_INSTALL_MIRROR to a mirror of python-build-standalone"
+    hint = f"{base}, install Python {version} in extra_docker_file_steps".replace("  ", " ")
+    hint += ", or set UV_PYTHON_INSTALL_MIRROR to a mirror of python-build-standalone"
     return _cause(facts, what, _reason(facts, "error|failed|cause|No interpreter"), hint, python=version)
 
 

@@ -111,6 +111,16 @@ def test_a_full_disk_can_be_tidied_up(disk: Disk, site: Site) -> None:
     assert live(site).run({})["answer"] == 2
 
 
+def test_a_deployment_on_a_full_disk_names_the_disk(disk: Disk) -> None:
+    site = Site(disk.path)
+    site.script(1)
+    site.ws.folder.open_store()
+    disk.fill()
+    os.truncate(disk.path / "filler", (disk.path / "filler").stat().st_size - 400 * 1024)  # too little for the server
+    failed = disk.attempt("model", "deploy", "-n", "late", "--es", "score.py").stderr
+    assert f"error: the disk of {site.ws.folder.bundles} is full" in failed and "mldeploy prune; nothing was" in failed
+
+
 def test_without_the_reserve_a_service_can_be_deleted(disk: Disk, site: Site) -> None:
     site.deploy("other").wait_for_deployment(timeout_sec=60)  # has the same bundle, which frees nothing with the first
     wait_for_runners(site)

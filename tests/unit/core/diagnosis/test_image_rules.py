@@ -38,7 +38,7 @@ NO_COMPILER = [
     [
         (UNTRUSTED, "no certificate that the build trusts", "SSL_CERT_FILE"),
         (AWAY, "the package index cannot be reached", "HTTPS_PROXY"),
-        (NO_PYTHON, "no Python 3.12, and it could not be downloaded", "python:3.12-slim"),
+        (NO_PYTHON, "no Python 3.12, and it could not be downloaded", "install Python 3.12 in extra_docker_file_steps"),
         (NO_COMPILER, "the package pandas==1.0.0 cannot be built", "compiler"),
         (["E: Unable to locate package libgompp1"], "no system package libgompp1", "distribution"),
         (["error: Hash mismatch for `six==1.17.0`"], "six==1.17.0 is not the one that was locked", "index"),
