@@ -55,7 +55,7 @@ def test_a_service_whose_workspace_was_deleted_is_found_once(tmp_path: Path) -> 
 def test_a_volume_without_a_container_is_found(tmp_path: Path) -> None:
     gone = tmp_path / "gone" / ".mldeploy"
     engine = Containers(volumes=(labels(gone), {names.WORKSPACE: "w1", names.SERVICE: "of-an-older-version"}))
-    assert [str(one) for one in lost.list_lost_services(engine, ())] == [f"churn of {tmp_path / 'gone'}"]  # type: ignore[arg-type]
+    assert [str(one) for one in lost_services.list_lost_services(engine, ())] == [f"churn of {tmp_path / 'gone'}"]  # type: ignore[arg-type]
 
 
 def test_a_workspace_that_was_moved_keeps_its_containers(tmp_path: Path) -> None:
