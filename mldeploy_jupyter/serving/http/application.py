@@ -17,6 +17,7 @@ class Application(Protocol):
     settings: Settings
     head_cache: HeadCache
     direct: DirectPoll
+    max_buffered: int  # bytes of bodies that all connections may hold
 
     def record_connections(self, count: int) -> None:
         """The number of open connections has changed."""

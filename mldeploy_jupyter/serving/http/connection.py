@@ -17,7 +17,7 @@ from .application import Application
 from .body import LONG, LongBody, new_body
 from .body_protocol import BodyProtocol
 from .direct_poll import LONG_ANSWER
-from .exchange import Exchange
+from .exchange import Exchange, KnownExchange
 from .head_cache import CachedHead
 from .request_reader import MAX_UNREAD, RequestReader
 
@@ -197,17 +197,25 @@ class Connection(asyncio.Protocol):
     # -- requests in ----------------------------------------------------------------------------------
 
     def receive_known(self, data: bytes) -> bool:
-        """Handles `data` if it is a request whose head is cached, or its first part.
-
-        Call it while no other request is here.
-        """
-        head = self.app.head_cache.find(data)
-        exchange = self._exchange_from_cache(head, data) if head is not None else None
-        if exchange is None:
+        """Handles `data` if it is a request whose head is cached, or its first part, and no other request is here."""
+        app, owner, pipeline = self.app, self.owner, self.pipeline
+        head = app.head_cache.find(data)
+        if head is None or pipeline or self.arriving is not None:
             return False
-        self.pipeline.append(exchange)
+        if owner.buffered + head.length > app.max_buffered:
+            return False  # the parser refuses it
+        self.waiting_since = now = perf_counter()
+        exchange: Exchange
+        if len(data) - head.size == head.length:
+            exchange = KnownExchange(self, now, head.headers, data[head.size :])
+        else:
+            exchange = self._begin_known(head, data, now)
+        exchange.known, self._kept_alive = self._kept_alive, True
+        owner.buffered += exchange.buffered
+        app.generate_request_id(exchange)
+        pipeline.append(exchange)
         if exchange.complete:
-            self.app.handle(exchange)
+            app.handle(exchange)
         return True
 
     def read_body(self, fd: int) -> bool:
@@ -239,28 +247,16 @@ class Connection(asyncio.Protocol):
         paused = self._reading_paused or self._writing_paused or self.returned is not None
         return stays and not paused and self.direct_fd < 0
 
-    def _exchange_from_cache(self, head: CachedHead, data: bytes) -> Exchange | None:
-        """The request that begins in `data`, whose head is cached. None if the parser must refuse its body."""
-        app, owner, length = self.app, self.owner, head.length
-        if app.check_body_size(length, owner.buffered) is not None:
-            return None
-        self.waiting_since = now = perf_counter()
-        exchange = Exchange(self, now, head.headers)
+    def _begin_known(self, head: CachedHead, data: bytes, now: float) -> Exchange:
+        """The request that begins in `data`, whose head is cached. The rest of its body is still to come."""
+        self.arriving = exchange = Exchange(self, now, head.headers)
         exchange.method, exchange.path, exchange.target = "POST", "/score", b"/score"
-        exchange.length, exchange.unparsed = length, True
-        exchange.known, self._kept_alive = self._kept_alive, True
-        app.generate_request_id(exchange)
-        exchange.body_size = exchange.buffered = size = len(data) - head.size
-        owner.buffered += size
-        if size == length:
-            exchange.body = data[head.size :]
-            exchange.complete = exchange.handled = True
-        else:
-            self.arriving = exchange
-            self._reader.skip_head()
-            exchange.received = new_body(length)
-            if size:
-                exchange.received.add(memoryview(data)[head.size :])
+        exchange.length, exchange.unparsed = head.length, True
+        exchange.body_size = exchange.buffered = len(data) - head.size
+        self._reader.skip_head()
+        exchange.received = new_body(head.length)
+        if exchange.buffered:
+            exchange.received.add(memoryview(data)[head.size :])
         return exchange
 
     # -- answers out ----------------------------------------------------------------------------------
@@ -297,7 +293,14 @@ class Connection(asyncio.Protocol):
         pipeline, owner, direct = self.pipeline, self.owner, self.app.direct
         owner.buffered -= exchange.buffered
         exchange.buffered = 0
-        if not pipeline or pipeline[0] is not exchange or self.transport.is_closing() or self.lingering_since:
+        if not pipeline or pipeline[0] is not exchange:
+            return
+        if self.direct_fd >= 0:  # then this is the only request, and the connection stays open
+            pipeline.popleft()
+            self.waiting_since = perf_counter()
+            direct.write(self, head + b"\r\n", body)
+            return
+        if self.transport.is_closing() or self.lingering_since:
             return
         pipeline.popleft()
         # After an early answer, a long rest of the body is not worth waiting for.
@@ -308,9 +311,6 @@ class Connection(asyncio.Protocol):
         else:
             head += b"connection: keep-alive\r\n\r\n" if exchange.http10 else b"\r\n"
         self.waiting_since = perf_counter()
-        if self.direct_fd >= 0:
-            direct.write(self, head, body)
-            return
         if exchange.method == "HEAD":
             self.transport.write(head)
         elif len(body) < LONG_ANSWER:

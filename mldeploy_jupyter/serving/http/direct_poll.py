@@ -46,9 +46,6 @@ class Lendable(Protocol):
     returned: tuple[bytes, bytes | memoryview] | None
     arriving: Any
 
-    @property
-    def busy(self) -> bool: ...
-
     def may_be_lent(self) -> bool: ...
 
     def receive_known(self, data: bytes) -> bool: ...
@@ -165,7 +162,7 @@ class DirectPoll:
                     return
                 except OSError:
                     data = b""
-                if not data or connection.busy or not connection.receive_known(data):
+                if not data or not connection.receive_known(data):
                     self._return(connection, received=data)
                     return
                 if connection.arriving is None or len(data) < READ_BYTES:

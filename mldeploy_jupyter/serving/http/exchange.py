@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from ..scoring.messages import Response
+from ..scoring.messages import Request, Response
 from .body import LongBody, Pieces
 
 
@@ -18,18 +18,20 @@ class Sender(Protocol):
     def send(self, exchange: Exchange, head: bytes, body: bytes) -> None: ...
 
 
-class Exchange:
-    """One HTTP request. `admitted`: headers accepted; `complete`: body received; `handled`: given to the application.
+class Exchange(Request):
+    """A request as it comes over HTTP.
+
+    `admitted`: headers accepted; `complete`: body received; `handled`: given to the application.
 
     `early_response` is chosen from the headers alone, before the body. `id_headers` tell the client the request's id.
     Most requests leave most attributes at their defaults, so the defaults are the class's.
     """
 
-    target = body = id_headers = b""
+    target = id_headers = b""
     head = b""  # its bytes, if the cache may learn them
     received: LongBody | Pieces | None = None  # the body while it arrives, once there is any of it
     length = -1  # of the body, in bytes; -1: none, or it comes in chunks
-    method = path = query = id = ""
+    method = path = ""
     body_size = 0  # bytes of the body received so far
     buffered = 0  # bytes of the body that count against the acceptor's limit
     close = complete = expects_continue = http10 = handled = False
@@ -43,7 +45,20 @@ class Exchange:
         self.connection = connection
         self.started = started  # perf_counter at its first byte
         self.admitted = headers is not None  # on the instance: read once per header, and class lookup is slower
-        if headers is not None:  # from the cache: shared, must not be modified
-            self.headers = headers
-            return
-        self.headers = {}  # names in lower case
+        # Names are in lower case. Headers from the cache are shared, and must not be modified.
+        self.headers: dict[str, str] = {} if headers is None else headers
+
+
+class KnownExchange(Exchange):
+    """A whole request whose head came from the cache."""
+
+    target = b"/score"
+    method, path = "POST", "/score"
+    admitted = complete = handled = True
+
+    def __init__(self, connection: Sender, started: float, headers: dict[str, str], body: bytes) -> None:
+        self.connection = connection
+        self.started = started
+        self.headers = headers
+        self.body = body
+        self.body_size = self.buffered = len(body)

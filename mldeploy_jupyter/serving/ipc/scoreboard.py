@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import tempfile
 import threading
 import weakref
@@ -28,6 +29,7 @@ HISTOGRAMS = {"request": SECONDS, "queue": SECONDS, "parse": SECONDS, "run": SEC
 SLOTS = 128
 MAX_NAMED_REQUESTS = 512  # requests in flight whose ids a slot can hold; more are only counted
 _ID_BYTES = 104  # one id: a byte for its length, then at most 103 characters
+_pack_id = struct.Struct(f"{_ID_BYTES - 1}s").pack_into
 
 # -- the layout of a slot: 64-bit fields, then the ids of the requests in flight
 
@@ -128,9 +130,13 @@ class Slot:
         fields, sums, count = self.fields, self._sums, len(seconds)
         fields[_STATUSES + 100] += count
         fields[ANSWERED] += count
-        for start, values in ((_REQUEST, seconds), (_STARTS["queue"], queue_seconds)):
-            for value in values:
-                fields[start + bisect_left(SECONDS, value)] += 1
+        for start, values in ((_REQUEST, seconds), (_QUEUE, queue_seconds)):
+            lowest, highest = bisect_left(SECONDS, min(values)), bisect_left(SECONDS, max(values))
+            if lowest == highest:  # the usual case
+                fields[start + lowest] += count
+            else:
+                for value in values:
+                    fields[start + bisect_left(SECONDS, value)] += 1
             sums[start + _SUM] += sum(values)
         for name, value in (("parse", parse), ("run", run), ("serialise", serialise)):
             self.observe(name, value, count)
@@ -151,10 +157,10 @@ class Slot:
         self.fields[IN_FLIGHT] += 1
         if not self._free:
             return -1
-        index = self._free.pop()
-        start, size = index * _ID_BYTES, min(len(request_id), _ID_BYTES - 1)
-        self._ids[start + 1 : start + 1 + size] = request_id[:size]
-        self._ids[start] = size  # written last, so that a reader sees a complete id or none
+        index, size = self._free.pop(), len(request_id)
+        start = index * _ID_BYTES
+        _pack_id(self._ids, start + 1, request_id)
+        self._ids[start] = size if size < _ID_BYTES else _ID_BYTES - 1  # last: a reader sees a complete id or none
         return index
 
     def end_request(self, index: int) -> None:
@@ -162,6 +168,15 @@ class Slot:
         if index >= 0:
             self._ids[index * _ID_BYTES] = 0
             self._free.append(index)
+
+    def end_requests(self, indices: list[int]) -> None:
+        """As `end_request`, for several."""
+        self.fields[IN_FLIGHT] -= len(indices)
+        ids, free = self._ids, self._free
+        for index in indices:
+            if index >= 0:
+                ids[index * _ID_BYTES] = 0
+                free.append(index)
 
     def in_flight_ids(self) -> list[str]:
         """The ids of the requests that are not answered yet."""

@@ -120,11 +120,11 @@ def add_access_batch(
     verb, name = quote(method), quote(path)
     head = f'{_prefix}{{"time":"{utc_now()}","level":"info",{_worker}"logger":"access","request_id":'
     middle = f'"method":{verb},"path":{name},"message":"{verb[1:-1]} {name[1:-1]}","status":200,"ms":'
-    tail = f'"batch":{batch}}}\n'
+    run, tail = f',"run_ms":{run_ms:.3f},"bytes_in":', f',"batch":{batch}}}\n'
     _access.extend(
         [
-            f'{head}{quote(request_id)},{middle}{ms:.3f},"queue_ms":{queue_ms:.3f},"run_ms":{run_ms:.3f},'
-            f'"bytes_in":{bytes_in},"bytes_out":{bytes_out},{tail}'
+            f"{head}{encode_basestring_ascii(request_id) if request_id.isascii() else quote(request_id)},"
+            f'{middle}{ms:.3f},"queue_ms":{queue_ms:.3f}{run}{bytes_in},"bytes_out":{bytes_out}{tail}'
             for request_id, ms, queue_ms, bytes_in, bytes_out in requests
         ]
     )

@@ -11,7 +11,7 @@ import orjson
 JSON: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),)
 
 
-@dataclass
+@dataclass(eq=False)
 class Request:
     """A request to `run()`.
 
@@ -27,6 +27,10 @@ class Request:
     remote_addr: str | None = None
     id: str = ""
     span: Any = None
+
+    def with_body(self, body: bytes) -> Request:
+        """A copy with another body."""
+        return Request(self.method, self.headers, body, self.query, self.path, self.remote_addr, self.id, self.span)
 
 
 @dataclass

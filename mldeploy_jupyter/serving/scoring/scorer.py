@@ -6,7 +6,6 @@ and time are the caller's.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import perf_counter
 from traceback import extract_tb, format_exception
 from typing import Any
@@ -161,7 +160,7 @@ class Scorer:
         body = decompress(request.body, request.headers["content-encoding"], self._max_bytes)
         if isinstance(body, Response):
             raise Refused(body)
-        return replace(request, body=body)  # a copy: the caller may score its request again
+        return request.with_body(body)  # the caller may score its request again
 
     def _reading_failed(self, error: Exception, request: Request) -> Response:
         file = getattr(self.script.module, "__file__", None)

@@ -26,7 +26,7 @@ from ..ipc.failure import describe as describe_error
 from ..ipc.failure import from_exception
 from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
-from ..scoring.messages import Request, Response, body_too_large, error_response
+from ..scoring.messages import Response, body_too_large, error_response
 from ..scoring.openapi import VERSIONS, describe_service
 from ..scoring.scorer import Scorer
 from ..scoring.tracing import Tracer
@@ -34,7 +34,7 @@ from ..settings import Settings
 from . import metrics
 from .auth import Auth
 from .host_check import HostCheck
-from .jobs import BatchResult, Job
+from .jobs import BatchResult
 from .own_description import find_descriptions
 from .request_queue import RequestQueue, add_retry_after
 from .responder import Responder
@@ -88,19 +88,22 @@ class App:
         self._own_descriptions: dict[str, bytes] = {}
         self._aliases: dict[str, str] = {}
         self._answers: Mapping[str, bytes] = {}
+        self.max_buffered = max(MIN_BUFFERED_LIMIT, 2 * settings.max_body_bytes)
         self._id_prefix = _new_id_prefix()
+        prefix = self._id_prefix.encode()
+        self._id_headers = b"x-request-id: %b%%08x\r\nx-ms-request-id: %b%%08x\r\n" % (prefix, prefix)
         self._id_count = 0
         self._kept_bytes = KEPT_BYTES if settings.keep_last_request else -1
-        self._last_answered: tuple[Request, float] | None = None
+        self._last_answered: tuple[str, str, dict[str, str], bytes, float] | None = None
 
     def last_request(self) -> dict[str, Any] | None:
         """The last request that `run()` answered with 200, as data for the supervisor, without its credentials."""
         if self._last_answered is None:
             return None
-        request, answered = self._last_answered
-        headers = {name: request.headers[name] for name in KEPT_HEADERS if name in request.headers}
-        body = base64.b64encode(request.body).decode()
-        return {"method": request.method, "query": request.query, "headers": headers, "body": body, "time": answered}
+        method, query, headers, body, answered = self._last_answered
+        headers = {name: headers[name] for name in KEPT_HEADERS if name in headers}
+        text = base64.b64encode(body).decode()
+        return {"method": method, "query": query, "headers": headers, "body": text, "time": answered}
 
     def set_phase(self, phase: str) -> None:
         if phase == "ready":
@@ -170,10 +173,9 @@ class App:
 
     def generate_request_id(self, exchange: Exchange) -> None:
         """Sets an id of the server's own: the worker's random UUID (version 4) with a counter as its last 8 digits."""
-        self._id_count = (self._id_count + 1) & 0xFFFFFFFF
-        exchange.id = f"{self._id_prefix}{self._id_count:08x}"
-        made = exchange.id.encode()
-        exchange.id_headers = b"x-request-id: %b\r\nx-ms-request-id: %b\r\n" % (made, made)
+        self._id_count = count = (self._id_count + 1) & 0xFFFFFFFF
+        exchange.id = f"{self._id_prefix}{count:08x}"
+        exchange.id_headers = self._id_headers % (count, count)
 
     def _admit_score(self, exchange: Exchange, buffered: int) -> Response | None:
         method = exchange.method
@@ -203,7 +205,7 @@ class App:
         limit = self.settings.max_body_bytes
         if size > limit:
             return body_too_large(limit)
-        if size and buffered + size > max(MIN_BUFFERED_LIMIT, 2 * limit):
+        if size and buffered + size > self.max_buffered:
             text = "too many large request bodies are in memory"
             return add_retry_after(error_response(503, "overloaded", text, "body", "Try again in a second."))
         return None
@@ -218,30 +220,23 @@ class App:
     def handle(self, exchange: Exchange) -> None:
         """Answers a complete request, at once or after `run()`. Whatever fails, the client gets an answer."""
         try:
-            self._handle(exchange)
+            if exchange.path != "/score":
+                self.send_response(exchange, self._answer_other(exchange))
+                return
+            exchange.remote_addr = exchange.connection.peer
+            if self.tracer is not None:
+                exchange.span = self.tracer.start_span(exchange.method, exchange.path, exchange.headers, exchange.id)
+            self.queue.submit(exchange)
         except Exception as error:
             text = f"internal error of the server: {describe_error(error)}"
             writer.log(text, level="error", request_id=exchange.id, traceback="".join(format_exception(error)))
             text = "the server failed; the entry script is not at fault"
             self.send_response(exchange, error_response(500, "server-failed", text))
 
-    def _handle(self, exchange: Exchange) -> None:
-        if exchange.path != "/score":
-            self.send_response(exchange, self._answer_other(exchange))
-            return
-        assert self.scorer is not None
-        request = Request(
-            exchange.method, exchange.headers, exchange.body, exchange.query, exchange.path,
-            exchange.connection.peer, exchange.id,
-        )  # fmt: skip
-        if self.tracer is not None:
-            request.span = self.tracer.start_span(exchange.method, exchange.path, exchange.headers, exchange.id)
-        self.queue.submit(exchange, request)
-
     def abandon(self, exchange: Exchange) -> None:
         """Drops a request whose client disconnected."""
-        if self.tracer is not None and exchange.job is not None and exchange.job.request.span is not None:
-            self.tracer.abandon_span(exchange.job.request.span)
+        if self.tracer is not None and exchange.job is not None and exchange.span is not None:
+            self.tracer.abandon_span(exchange.span)
         self.queue.abandon(exchange)
 
     # -- an answer leaves -----------------------------------------------------------------------------
@@ -253,24 +248,25 @@ class App:
         self._responder.send_response(exchange, response)
         job = exchange.job
         if job is not None:
-            if self.tracer is not None and job.request.span is not None:
-                self.tracer.end_span(job.request.span, response.status, response.timings, job.batch, response.error)
+            if self.tracer is not None and exchange.span is not None:
+                self.tracer.end_span(exchange.span, response.status, response.timings, job.batch, response.error)
             self.queue.release(exchange)
-            if response.status == 200 and len(job.request.body) <= self._kept_bytes:
-                self._keep(exchange, job)
+            if response.status == 200 and len(exchange.body) <= self._kept_bytes:
+                self._keep(exchange)
         response.error = None  # drop the exception: its traceback references the response (a cycle)
 
-    def send_batch(self, jobs: list[Job], result: BatchResult) -> None:
-        """As `send_response`, for `jobs` that one call of `run()` answered with 200. None of them is traced."""
-        self._responder.send_batch(jobs, result)
-        for job in jobs:
-            self.queue.release(job.exchange)
-        if len(jobs[-1].request.body) <= self._kept_bytes:
-            self._keep(jobs[-1].exchange, jobs[-1])
+    def send_batch(self, result: BatchResult) -> None:
+        """As `send_response`, for requests that one call of `run()` answered with 200. None of them is traced."""
+        self._responder.send_batch(result)
+        self.queue.release_batch(result.jobs)
+        last = result.jobs[-1].exchange
+        if len(last.body) <= self._kept_bytes:
+            self._keep(last)
 
-    def _keep(self, exchange: Exchange, job: Job) -> None:
+    def _keep(self, exchange: Exchange) -> None:
         if not exchange.connection.private:  # the sample is no request of a client
-            self._last_answered = job.request, time.monotonic()
+            kept = exchange.method, exchange.query, exchange.headers, exchange.body
+            self._last_answered = (*kept, time.monotonic())
 
     # -- the other routes -----------------------------------------------------------------------------
 

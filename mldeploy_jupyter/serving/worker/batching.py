@@ -170,17 +170,13 @@ class Batcher:
             finally:
                 writer.request_id.reset(token)
             ended = perf_counter()
-            for job in jobs:
-                job.batch = len(jobs)
             bodies = None
             if scorer.script.output is None and scorer.tracer is None:
                 bodies = self._encode_together(result, batch.counts)
             if bodies is not None:
-                for job, body in zip(jobs, bodies, strict=True):
-                    job.answer = body
                 parse_ms = sum(batch.parse_ms) / len(batch.parse_ms)
                 serialise_ms = (perf_counter() - ended) * 1000 / len(jobs)
-                return BatchResult(jobs, (parse_ms, (ended - began) * 1000, serialise_ms))
+                return BatchResult(jobs, bodies, (parse_ms, (ended - began) * 1000, serialise_ms))
             parts = self._split(result, batch.counts)
         except DeadlineExceeded:
             raise
@@ -190,6 +186,7 @@ class Batcher:
             return False
         before, run_ms = ended, (ended - began) * 1000
         for index, (job, part) in enumerate(zip(jobs, parts, strict=True)):
+            job.batch = len(jobs)
             job.response = scorer.build_response(part, job.request)
             after = perf_counter()
             job.response.timings = {

@@ -19,7 +19,6 @@ class Job:
     expired = False  # answered at a deadline
     interrupted = False  # DeadlineExceeded was raised in its thread
     response: Response | None = None
-    answer = b""  # the body, if there is no response; see `BatchResult`
     batch = 1  # how many requests its call of run() answered
     thread = 0
     task: asyncio.Task[Any] | None = None
@@ -31,14 +30,23 @@ class Job:
 
 
 class BatchResult:
-    """Requests that one call of `run()` answered, all with 200; each job has its `answer`.
+    """Requests that one call of `run()` answered, all with 200; `bodies` are the answers to them.
 
-    `timings` are the milliseconds of parse, run and serialise, the same for every request.
+    `timings` are the milliseconds of parse, run and serialise, the same for every request. `size`: how many requests
+    the call had.
     """
 
-    def __init__(self, jobs: list[Job], timings: tuple[float, float, float]) -> None:
+    def __init__(self, jobs: list[Job], bodies: list[bytes], timings: tuple[float, float, float]) -> None:
         self.jobs = jobs
+        self.bodies = bodies
         self.timings = timings
+        self.size = len(jobs)
+
+    def drop_expired(self) -> None:
+        """Leaves out requests that were answered at a deadline."""
+        if any([job.expired for job in self.jobs]):
+            kept = [pair for pair in zip(self.jobs, self.bodies, strict=True) if not pair[0].expired]
+            self.jobs, self.bodies = [job for job, _ in kept], [body for _, body in kept]
 
 
 def unanswered() -> Response:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from ..http.direct_poll import Timers
 from ..http.exchange import Exchange
 from ..ipc.scoreboard import BEAT, Slot
-from ..scoring.messages import Request, Response, error_response
+from ..scoring.messages import Response, error_response
 from ..settings import Settings
 from .jobs import BatchResult, Job, unanswered
 from .script_thread import ScriptThread
@@ -22,7 +22,7 @@ STUCK_AFTER = 0.5  # seconds that run() may go on after its deadline before the 
 class RequestQueue:
     """The queue before `run()`. Everything runs with the lock of `http.direct_poll`, usually on the loop's thread.
 
-    `send_response(exchange, response)` gets every answer, except those of a batch: `send_batch(jobs, result)`.
+    `send_response(exchange, response)` gets every answer, except those of a batch: `send_batch(result)`.
 
     A call that passes its deadline is answered with 504 and interrupted. If it does not end, `on_stuck` is called:
     the worker must be replaced.
@@ -34,7 +34,7 @@ class RequestQueue:
         slot: Slot,
         loop: Timers,
         send_response: Callable[[Exchange, Response], None],
-        send_batch: Callable[[list[Job], BatchResult], None],
+        send_batch: Callable[[BatchResult], None],
         on_stuck: Callable[[], None],
     ) -> None:
         self._script_thread: ScriptThread = cast(Any, None)  # attached before the service is ready
@@ -70,7 +70,7 @@ class RequestQueue:
         """Whether a call of `run()` is being made."""
         return any(job.running for job in self._jobs)
 
-    def submit(self, exchange: Exchange, request: Request) -> None:
+    def submit(self, exchange: Exchange) -> None:
         """Queues a request for `run()`, or refuses it with 429 when too many wait."""
         if self._stuck:
             self._send_response(exchange, _worker_stuck())
@@ -84,7 +84,7 @@ class RequestQueue:
             # The first beat comes before the first request in flight: the watchdog looks for a worker with requests
             # whose beat is old.
             self._start_ticking()
-        job = exchange.job = Job(exchange, request)
+        job = exchange.job = Job(exchange, exchange)
         exchange.scoreboard_index = self._slot.begin_request(exchange.id.encode("latin-1", "replace"))
         self._jobs[job] = None
         self._script_thread.submit(job)
@@ -104,6 +104,17 @@ class RequestQueue:
         if exchange.scoreboard_index != -2:
             self._slot.end_request(exchange.scoreboard_index)
             exchange.scoreboard_index = -2
+
+    def release_batch(self, jobs: list[Job]) -> None:
+        """As `release`, for the requests of all jobs."""
+        indices = []
+        for job in jobs:
+            exchange = job.exchange
+            exchange.job = None
+            if exchange.scoreboard_index != -2:
+                indices.append(exchange.scoreboard_index)
+                exchange.scoreboard_index = -2
+        self._slot.end_requests(indices)
 
     def _on_job_done(self, job: Job) -> None:
         self._jobs.pop(job, None)
@@ -130,10 +141,10 @@ class RequestQueue:
     def _on_batch_done(self, result: BatchResult) -> None:
         for job in result.jobs:
             self._jobs.pop(job, None)
-        jobs = [job for job in result.jobs if not job.expired]  # expired ones are answered already
-        if jobs:
-            self._slot.observe("batch", len(result.jobs), len(jobs))
-            self._send_batch(jobs, result)
+        result.drop_expired()  # they are answered already
+        if result.jobs:
+            self._slot.observe("batch", result.size, len(result.jobs))
+            self._send_batch(result)
 
     # -- deadlines ------------------------------------------------------------------------------------
 

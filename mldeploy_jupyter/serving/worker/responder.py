@@ -12,7 +12,7 @@ from ..ipc.scoreboard import Slot
 from ..log import writer
 from ..scoring.messages import JSON, Response
 from ..settings import Settings
-from .jobs import BatchResult, Job
+from .jobs import BatchResult
 
 FLUSH_DELAY = 0.02  # seconds that the access log may lag behind the answers while they follow each other closely
 
@@ -75,30 +75,31 @@ class Responder:
         )  # fmt: skip
         self._schedule_flush()
 
-    def send_batch(self, jobs: list[Job], result: BatchResult) -> None:
-        """Sends the answers of one call of `run()`, all of them 200. What they have in common is made once."""
+    def send_batch(self, result: BatchResult) -> None:
+        """Sends the answers of one call of `run()`, all of them 200, then counts and logs them together."""
         self._renew_date()
+        jobs, bodies = result.jobs, result.bodies
         common = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%b" % self._common
         parse, run, serialise = result.timings
         timings = b", parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % (
             parse, run, serialise, run,
         )  # fmt: skip
-        waits, durations, entries = [], [], []  # seconds, seconds, access log
-        for job in jobs:
+        waits = [job.started - job.queued for job in jobs]
+        for job, body, wait in zip(jobs, bodies, waits, strict=True):
             exchange: Exchange = job.exchange
-            body = job.answer
-            queue = (job.started - job.queued) * 1000
             head = common
             if self._origins:
                 head += b"".join(b"%b: %b\r\n" % pair for pair in _cors(self._origins, exchange.headers))
-            head = _BATCH_HEAD % (head, len(body), exchange.id_headers, queue, timings)
+            head = _BATCH_HEAD % (head, len(body), exchange.id_headers, wait * 1000, timings)
             exchange.connection.send(exchange, head, body)
-            seconds = perf_counter() - exchange.started
-            waits.append(queue / 1000)
-            durations.append(seconds)
-            entries.append((exchange.id, seconds * 1000, queue, exchange.body_size, len(body)))
+        sent = perf_counter()
+        durations = [sent - job.exchange.started for job in jobs]
         self._slot.record_batch(durations, waits, parse / 1000, run / 1000, serialise / 1000)
-        writer.add_access_batch(exchange.method, exchange.path, entries, run, len(result.jobs))
+        entries = [
+            (job.exchange.id, seconds * 1000, wait * 1000, job.exchange.body_size, len(body))
+            for job, body, wait, seconds in zip(jobs, bodies, waits, durations, strict=True)
+        ]
+        writer.add_access_batch(exchange.method, exchange.path, entries, run, result.size)
         self._schedule_flush()
 
     def _renew_date(self) -> None:

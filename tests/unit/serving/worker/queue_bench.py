@@ -8,7 +8,7 @@ from typing import Any
 
 from mldeploy_jupyter.serving.http.exchange import Exchange
 from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard
-from mldeploy_jupyter.serving.scoring.messages import Request, Response
+from mldeploy_jupyter.serving.scoring.messages import Response
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.worker.request_queue import RequestQueue
 from mldeploy_jupyter.serving.worker.script_thread import ScriptThread
@@ -25,7 +25,7 @@ class QueueBench:
         scoreboard = Scoreboard()
         self.slot = scoreboard.slot(scoreboard.assign_slot())
         self.queue = RequestQueue(
-            Settings(**settings), self.slot, self.loop, self._send_response, lambda jobs, result: None, self._on_stuck
+            Settings(**settings), self.slot, self.loop, self._send_response, lambda result: None, self._on_stuck
         )
         self.script_thread = script_thread
         script_thread.loop = self.loop
@@ -37,7 +37,7 @@ class QueueBench:
     def submit(self, name: str) -> Exchange:
         exchange = Exchange(None, 0.0)  # type: ignore[arg-type]
         exchange.id = name
-        self.loop.call_soon_threadsafe(self.queue.submit, exchange, Request(id=name))
+        self.loop.call_soon_threadsafe(self.queue.submit, exchange)
         return exchange
 
     def close(self) -> None:

@@ -24,7 +24,9 @@ def ask(bench: Bench, line: str, headers: str = "", body: bytes = b"") -> tuple[
 
 
 def exchange(**headers: str) -> Exchange:
-    return Exchange(None, 0.0, {name.replace("_", "-"): text for name, text in headers.items()})  # type: ignore[arg-type]
+    made = Exchange(None, 0.0)  # type: ignore[arg-type]
+    made.headers = {name.replace("_", "-"): text for name, text in headers.items()}
+    return made
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_an_id_that_is_too_long_is_refused_under_an_id_of_the_servers_own(bench:
 
 
 def test_a_body_is_refused_by_its_size_or_by_the_size_of_all(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "MIN_BUFFERED_LIMIT", 0)
+    monkeypatch.setattr(bench.app, "max_buffered", 2 * MAX_BODY)
     check = bench.app.check_body_size
     assert check(MAX_BODY, 0) is None and check(MAX_BODY, MAX_BODY) is None and check(0, 10 * MAX_BODY) is None
     too_large, overloaded = check(MAX_BODY + 1, 0), check(MAX_BODY, MAX_BODY + 1)
@@ -142,11 +144,11 @@ def test_a_defect_is_answered_with_500_and_the_connection_goes_on(
     bench: Bench, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bench.app.auth.set_keys({"primaryKey": "key"})
-    scorer, bench.app.scorer = bench.app.scorer, None
+    submit, bench.app.queue.submit = bench.app.queue.submit, None  # type: ignore[assignment,method-assign]
     status, _, body = ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")
     assert status == 500 and json.loads(body)["error"]["code"] == "server-failed"
-    assert "internal error of the server: AssertionError" in capsys.readouterr().err
-    bench.app.scorer = scorer
+    assert "internal error of the server: TypeError" in capsys.readouterr().err
+    bench.app.queue.submit = submit  # type: ignore[method-assign]
     assert ask(bench, "POST /score", "authorization: Bearer key\r\n", b"x")[2] == b":x"
     bench.end()
 

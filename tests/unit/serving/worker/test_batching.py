@@ -97,9 +97,9 @@ class RecordingThread(ScriptThread):
 
     def deliver_batch(self, result: BatchResult) -> None:
         self.as_one += len(result.jobs)
-        for job in result.jobs:
-            assert job.response is None and job not in self.got and job.batch == len(result.jobs)
-            self.got[job] = 200, job.answer
+        for job, body in zip(result.jobs, result.bodies, strict=True):
+            assert job.response is None and job not in self.got
+            self.got[job] = 200, body
 
 
 @pytest.mark.parametrize("kind", SAMPLES)

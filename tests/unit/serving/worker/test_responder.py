@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mldeploy_jupyter.serving.http.exchange import Exchange
+from mldeploy_jupyter.serving.http.exchange import Exchange, KnownExchange
 from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard
 from mldeploy_jupyter.serving.scoring.messages import JSON, Request, Response
 from mldeploy_jupyter.serving.settings import Settings
@@ -34,14 +34,14 @@ def answered(response: Response | None, **settings: Any) -> Sent:
     scoreboard, loop, sent = Scoreboard(), asyncio.new_event_loop(), Sent()
     slot = scoreboard.slot(scoreboard.assign_slot())
     responder = Responder(Settings(revision=3, **settings), slot, loop, lambda: False)
-    exchange = Exchange(sent, 0.0, {"origin": "https://a.example"})
-    exchange.method, exchange.path, exchange.id_headers = "POST", "/score", b"x-ms-request-id: i\r\n"
+    exchange = KnownExchange(sent, 0.0, {"origin": "https://a.example"}, b"")
+    exchange.id_headers = b"x-ms-request-id: i\r\n"
     if response is not None:
         responder.send_response(exchange, response)
     else:
         job = Job(exchange, Request())
-        job.queued, job.started, job.answer = 1.0, 1.001, b"[1]"
-        responder.send_batch([job], BatchResult([job], (2.0, 3.0, 4.0)))
+        job.queued, job.started = 1.0, 1.001
+        responder.send_batch(BatchResult([job], [b"[1]"], (2.0, 3.0, 4.0)))
     assert list(slot.status_counts()) == [(response.status if response else 200, 1)]
     loop.close()
     return sent
@@ -108,8 +108,7 @@ def test_the_first_entry_after_a_pause_is_written_at_once_and_those_that_follow_
     responder = Responder(Settings(), slot, loop, lambda: False)
     with captured_output() as pipe:
         for _ in range(3):
-            exchange = Exchange(Sent(), 0.0, {})
-            exchange.method, exchange.path = "POST", "/score"
+            exchange = KnownExchange(Sent(), 0.0, {}, b"")
             responder.send_response(exchange, Response(200, b"[1]", timings=dict(TIMINGS)))
             wait_until(lambda: pipe.chunks)
         ((delay, flush),) = loop.later
