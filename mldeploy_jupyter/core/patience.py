@@ -11,7 +11,7 @@ from typing import TypeVar
 
 RUNNER_SECONDS = 60.0  # a restart of a database or of a file server: no deployment may fail for that
 
-COMMAND_SECONDS = 2.0  # somebody waits for a command's answer
+COMMAND_SECONDS = 2.0  # a user waits for a command's answer
 
 POLL_SECONDS = 0.1
 
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 
 def _discard(note: str) -> None:
-    """A note that nobody wants."""
+    """Discards a note."""
 
 
 @dataclass(frozen=True)

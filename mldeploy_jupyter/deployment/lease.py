@@ -3,7 +3,7 @@
 It is a row in the store that names its holder: a deployment's id, or a name for a short operation. A heartbeat renews
 it. A holder on this machine counts as dead as soon as its process is; one on another machine when its lease expires,
 by the database's clock, so the clocks of the machines need not agree. On this machine leases are measured with the
-monotonic clock, which nobody sets. A holder that a signal has stopped is found when it misses a renewal.
+monotonic clock, which cannot be set. A holder that a signal has stopped is found when it misses a renewal.
 """
 
 from __future__ import annotations

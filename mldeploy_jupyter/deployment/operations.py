@@ -294,8 +294,8 @@ def _is_deploying(folder: WorkspaceFolder, name: str) -> bool:
 def _hold_lease(folder: WorkspaceFolder, name: str, *, required: bool = True) -> Iterator[None]:
     """The service's lease for a short operation; released at the end of the block.
 
-    Unless it is `required`, the block runs without it on a full or read-only disk, where nobody can get one: what stops
-    or deletes must not need space first. A lease that a living process has is respected there too.
+    Unless it is `required`, the block runs without it on a full or read-only disk, where no process can get one:
+    stopping and deleting must not need space first. The lease of a living process is respected there, too.
     """
     holder = f"control-{os.getpid()}-{os.urandom(3).hex()}"
     store = folder.open_store()

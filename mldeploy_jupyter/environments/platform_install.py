@@ -292,7 +292,7 @@ def _rewrite_scripts(folder: Path, python: str) -> set[Path]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Writes a file anew: it may be a link to one in uv's cache, which must not change."""
+    """Replaces a file: it may be a hard link into uv's cache, which must not change."""
     mode = path.stat().st_mode & 0o777
     path.unlink()
     path.write_bytes(content)

@@ -86,7 +86,7 @@ class BlobStore:
             return False
 
     def read(self, digest: str, offset: int = 0) -> Iterator[bytes]:
-        """The bytes of a blob. Raises `ImageError` when it is not here any more."""
+        """The bytes of a blob. Raises `ImageError` when it is no longer stored."""
         try:
             with self.path(digest).open("rb") as file:
                 file.seek(offset)
@@ -94,7 +94,7 @@ class BlobStore:
                     yield piece
         except FileNotFoundError:
             raise ImageError(
-                "a layer of the image is not on this disk any more",
+                "a layer of the image is no longer on this disk",
                 why=f"{digest} was removed from {self.folder}",
                 hint="build the image again",
                 code="LayerGone",

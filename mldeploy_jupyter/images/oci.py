@@ -52,7 +52,7 @@ from mldeploy_jupyter.images.types import BuiltImage, Cancel, Emit, Layer
 if TYPE_CHECKING:
     from mldeploy_jupyter.images.registry import Registry
 
-FORMAT = 1  # of what is made; another number makes all layers anew
+FORMAT = 1  # of layers; raised when all of them must be made again
 
 PYTHONS = "/opt/python"  # where a Python is added to a base image without a fitting one
 

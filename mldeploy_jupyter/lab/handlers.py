@@ -50,9 +50,9 @@ def failure(code: str, error: str, cause: str, hint: str) -> Failure:
 
 @web.stream_request_body
 class MldeployHandler(APIHandler):
-    """What all routes have in common: only who is signed in gets anything, and a body is read up to its limit.
+    """Common to all routes: only authenticated requests are answered, and a body is read up to its limit.
 
-    The body of a stranger is not read at all.
+    The body of an unauthenticated request is not read at all.
     """
 
     auth_resource = "mldeploy"
@@ -75,7 +75,7 @@ class MldeployHandler(APIHandler):
         await super().prepare()
         if self.request.method == "OPTIONS":
             return
-        if not self.current_user:  # also where a server lets strangers in by default
+        if not self.current_user:  # also on a server that allows unauthenticated access by default
             raise web.HTTPError(403)
         size = self.request.headers.get("Content-Length", "0")
         if self.request.connection is not None:

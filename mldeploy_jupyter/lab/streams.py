@@ -72,7 +72,7 @@ class Stream:
     """One page's stream. Events are put from any thread and written by the server's event loop."""
 
     def __init__(self, streams: Streams) -> None:
-        self.id = secrets.token_hex(16)  # nobody can guess it, so only the page that opened it can change it
+        self.id = secrets.token_hex(16)  # not guessable, so only the page that opened the stream can change it
         self._streams, self._loop = streams, asyncio.get_running_loop()
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
@@ -121,7 +121,7 @@ class Stream:
         return b"".join(chunks) or b":\n\n"
 
     def end(self) -> None:
-        """Wakes who waits for events: there are none any more."""
+        """Wakes the waiting task: there are no more events."""
         self.is_closed = True
         self._changed.set()
 

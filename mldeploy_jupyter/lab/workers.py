@@ -33,7 +33,7 @@ class Workers:
         future: asyncio.Future[Any] = loop.create_future()
 
         def tell(result: Any, error: BaseException | None) -> None:
-            if future.done():  # nobody waits any more
+            if future.done():  # the request was given up
                 return
             if error is not None:
                 future.set_exception(error)

@@ -1,7 +1,7 @@
 """What a view may ask and order, as plain data: the Python side of `labextension/src/protocol.ts`.
 
 `handle` answers one request, `Subscriptions` tells views what changes. Both are served over a notebook's comm and over
-HTTP, so nothing here knows a front end, and every parameter is checked as if a stranger had sent it. A view holds
+HTTP, so nothing here knows a front end, and every parameter is checked as untrusted input. A view holds
 nothing of a deployment: what it is told was read from the journal, the store and the service a moment before.
 
 Imports `api` and the layers below it.

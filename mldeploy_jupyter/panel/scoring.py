@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mldeploy_jupyter.api.webservices import Webservice
 
-MAX_TESTS = 20  # tests of a service that are kept; only in memory, since inputs may be somebody's data
+MAX_TESTS = 20  # tests of a service that are kept; only in memory, since inputs may be personal data
 
 MAX_SHOWN = 1_000_000  # characters or bytes of an answer that a view gets; a page is no place for more
 

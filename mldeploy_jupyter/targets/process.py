@@ -265,7 +265,7 @@ class ProcessTarget:
     def refuse_endpoint(self, service: ServiceRecord, uri: str) -> str:
         """Why what listens at `uri` is not proven to be the service; "" when its supervisor holds that port.
 
-        A supervisor listens as long as it lives, and nobody else can take its port meanwhile.
+        A supervisor listens as long as it lives, and no other program can take its port meanwhile.
         """
         address = urlsplit(uri)
         if (address.scheme, address.hostname) != ("http", HOST):  # the row was changed outside of mldeploy
@@ -311,7 +311,7 @@ def _endpoint(port: int, pid: int, **details: Any) -> Endpoint:
 def _replace_exposed_keys(supervisor: SupervisorClient, tell: Callable[[str], None]) -> None:
     """Replaces the keys of a service whose supervisor died without being stopped.
 
-    Its port was free from then on, and clients may have sent their keys or tokens to whoever took it.
+    Its port was free from then on, and clients may have sent their keys or tokens to a program that took it.
     """
     keys_path, settings = supervisor.folder / "keys.json", supervisor.read_live().get("settings") or {}
     if not supervisor.has_crashed() or not os.path.exists(keys_path):

@@ -244,7 +244,7 @@ class UsageWatch:
         self._thread.start()
 
     def read(self) -> Usage:
-        """What was used until now; the largest figures begin anew."""
+        """What was used until now; resets the largest figures."""
         usage, self._usage.max_cores = Usage(**vars(self._usage)), 0.0
         return usage
 

@@ -23,7 +23,7 @@ POLL_SECONDS = 1.0  # between two looks at the status of a run that another proc
 
 TERMINAL = ("Completed", "Failed", "Canceled")
 
-_begun_here: set[str] = set()  # ids of the runs that this process began: nobody else ends them
+_begun_here: set[str] = set()  # ids of the runs that this process began, which only it ends
 
 
 def new_run_id() -> str:
@@ -154,7 +154,7 @@ class RunRelations(AzureNames):
         """Waits until the run has ended and returns `get_details()`. `wait_post_processing` is v1's.
 
         Raises `RunEnvironmentException` when it failed, unless `raise_on_error` is False, and when this process began
-        it and has not ended it: nobody else would.
+        it and has not ended it, since no other process would.
         """
         if show_output:
             print(f"RunId: {self.id}\n{self.get_portal_url()}")

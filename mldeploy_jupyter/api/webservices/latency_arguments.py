@@ -62,7 +62,7 @@ METHOD = Signature(
 
 
 def takes(signature: Signature) -> Callable[[Function], Function]:
-    """Gives a function of `*args` and `**kwargs` this signature, for whoever reads it; `bind` applies it to a call."""
+    """Shows this signature for a function of `*args` and `**kwargs`; `bind` applies it to a call."""
 
     def mark(function: Function) -> Function:
         function.__signature__ = signature  # type: ignore[attr-defined]

@@ -96,7 +96,7 @@ KEYS_OF_2019 = (
     "baseImage",
     "cudaVersion",
 )
-# Keys of v1's first files, which nothing reads any more, and what there is now.
+# Keys of v1's first files, which are no longer read, and their replacement.
 FORMER = {
     "schemaFile": "the script describes the input of run() with @input_schema",
     "dependencies": "a service gets every file of sourceDirectory",

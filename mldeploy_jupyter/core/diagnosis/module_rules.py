@@ -1,4 +1,4 @@
-"""Rules about a module that the service lacks. None of them advises to install a package that may be a stranger's."""
+"""Rules about a module that the service lacks. None of them advises to install a package that may be unrelated."""
 
 from __future__ import annotations
 

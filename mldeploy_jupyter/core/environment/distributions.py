@@ -71,7 +71,7 @@ SYSTEM_LIBRARIES = frozenset(
 )
 PYTHON_LIBRARIES = ("libclang", "libcst", "libpysal", "librosa", "libsass")
 
-# Well-known modules whose distribution has their name. Any other name on an index may be a stranger's.
+# Well-known modules whose distribution has their name. Any other name on an index may be an unrelated package.
 SAME_NAMES = frozenset(
     """
     accelerate aiohttp altair arviz catboost cloudpickle cupy cvxpy dask datasets dill duckdb einops fastapi flair
@@ -99,7 +99,7 @@ def distribution_of(module: str) -> str:
 def known_distribution(module: str) -> str:
     """The distribution that surely provides `module`: installed here, or well known; "" for any other.
 
-    Advice to install anything else could bring in a stranger's package of the same name.
+    Advice to install anything else could bring in an unrelated package of the same name.
     """
     top = module.partition(".")[0]
     name, version = installed_distribution(top)

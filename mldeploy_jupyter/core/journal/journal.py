@@ -122,7 +122,7 @@ class Journal:
             self._fd = -1
 
     def __del__(self) -> None:
-        if getattr(self, "_fd", -1) >= 0:  # nobody closed it
+        if getattr(self, "_fd", -1) >= 0:  # it was not closed
             self._close_quietly()
 
     def _open(self) -> None:

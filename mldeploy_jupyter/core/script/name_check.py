@@ -30,7 +30,7 @@ from mldeploy_jupyter.core.script.lint import contains_exception, find_undefined
 # How surely a request evaluates an expression. GUARDED: it handles a NameError, or runs only after another failure.
 GUARDED, SOMETIMES, ALWAYS = 0, 1, 2
 
-# Whoever uses one of these may define names that the source does not show.
+# A script that uses one of these may define names that its source does not show.
 _DYNAMIC_NAMES = frozenset({"exec", "globals", "locals", "__builtins__", "builtins", "__main__", "gettext"})
 _DYNAMIC_ATTRIBUTES = frozenset({"__dict__", "__globals__", "f_globals", "modules", "load_session", "load_module"})
 

@@ -23,7 +23,7 @@ MAX_SECONDS = 3600.0  # a lease that would last longer is damaged, or the clock 
 class Leases:
     """The leases in a store, one a service. `holder` is the id of the deployment or operation that holds one.
 
-    Processes of one machine measure them with its monotonic clock, so nobody loses one when the time is set. Others use
+    Processes of one machine measure them with its monotonic clock, so none is lost when the time is set. Others use
     the clock of the database where it has one, so machines need not agree on the time. No write is durable: after a
     loss of power every holder is dead.
     """

@@ -25,7 +25,7 @@ Versions = tuple[tuple[int, int, int, int] | None, ...]
 
 
 class Snapshot:
-    """A copy of the SQLite file `path` that is made anew when the file has changed. It goes with this object."""
+    """A copy of the SQLite file `path`, made again when the file has changed. It is removed with this object."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -9,7 +9,7 @@ from mldeploy_jupyter.core.errors import WorkspaceError
 
 
 def check_searchable(root: Path) -> None:
-    """Raises `WorkspaceError` when nobody but its owner can tell whether a workspace is in `root`, a `.mldeploy`."""
+    """Raises `WorkspaceError` when only its owner can tell whether a workspace is in `root`, a `.mldeploy`."""
     try:
         os.stat(root / "config.json")
     except PermissionError:
@@ -47,7 +47,7 @@ def owner_name(uid: int) -> str:
 
 
 def _is_open(path: Path) -> bool:
-    """Whether this user may look into the folder, or read the file. What does not exist is in nobody's way."""
+    """Whether this user may list the folder, or read the file. True for a path that does not exist."""
     if not os.path.exists(path):  # False, too, below a folder that is closed
         return True
     mode = os.X_OK if os.path.isdir(path) else os.R_OK

@@ -132,7 +132,7 @@ class WorkspaceFolder:
             while len(_opened) > MAX_OPENED:
                 oldest = _opened.pop(next(iter(_opened)))
                 if isinstance(oldest, Store):
-                    oldest.close()  # whoever still has it can go on using it
+                    oldest.close()  # it can still be used, and opens again
             return opened
 
 

@@ -20,7 +20,7 @@ def find_lost_services(folder: WorkspaceFolder | None = None) -> list[LostServic
     """The services of this user in containers whose workspace is gone; none where no engine answers.
 
     `folder` is a workspace that is known besides those of the user's list. Where the settings of one cannot be read,
-    nobody knows whose services are lost: none are.
+    no service counts as lost.
     """
     known = _known_ids(folder)
     if known is None:

@@ -253,6 +253,6 @@ def _remove_unfinished(engine: Engine, image: str) -> None:
     from docker.errors import DockerException
 
     with suppress(DockerException, EngineError, OSError):
-        engine.ping()  # the SDK leaves a socket open that nobody answers at
+        engine.ping()  # without it the SDK leaves a socket open when the engine is gone
         if image and not engine.client.api.inspect_image(image).get("RepoTags"):
             engine.client.api.remove_image(image)

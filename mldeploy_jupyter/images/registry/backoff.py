@@ -39,7 +39,7 @@ class Backoff:
         self.got_on()
 
     def got_on(self) -> None:
-        """Call after any progress: starts the waits anew."""
+        """Call after any progress: the waits start again from the shortest."""
         self._attempts, self._since = 0, self._clock()
 
     def wait(self, away: Away) -> None:

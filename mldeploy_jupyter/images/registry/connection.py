@@ -246,7 +246,7 @@ class Registry:
             raise ImageError(
                 f"the registry {self.host} names a token server without TLS",
                 why=f"{urlsplit(address).netloc} would be sent the password unencrypted",
-                hint="have whoever runs the registry give it an https:// address",
+                hint="ask the registry's administrator to give it an https:// address",
                 code="RegistryRefused",
             )
         headers = {"Authorization": authorization} if authorization else {}

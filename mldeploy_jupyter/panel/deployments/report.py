@@ -1,4 +1,4 @@
-"""A deployment as Markdown, to be pasted where somebody else reads it: `deployment.report`, without keys or secrets."""
+"""A deployment as Markdown, to be shared with others: `deployment.report`, without keys or secrets."""
 
 from __future__ import annotations
 

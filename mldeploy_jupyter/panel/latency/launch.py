@@ -25,7 +25,7 @@ RUNNER = ["-P", "-m", "mldeploy_jupyter.panel.latency.runner"]
 def launch_latency(service: Webservice, **options: Any) -> str:
     """Begins a run of one service, with the arguments of `measure_latency`, and returns its id.
 
-    The run is kept in the service's workspace, where whoever wants to follows and stops it. Raises as
+    The run is kept in the service's workspace, where any view can follow and stop it. Raises as
     `measure_latency` does, and `StorageError`.
     """
     prepared = prepare_run(service, **options)

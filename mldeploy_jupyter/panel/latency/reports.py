@@ -1,4 +1,4 @@
-"""A run as a view draws it, while it goes on and when it has ended: read from its files, whoever carries it out."""
+"""A run as a view draws it, during the run and afterwards: read from its files, whichever process runs it."""
 
 from __future__ import annotations
 

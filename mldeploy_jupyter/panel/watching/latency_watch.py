@@ -1,4 +1,4 @@
-"""Watches a run of the latency lab by its files, twice a second while it goes on; whoever carries it out."""
+"""Watches a run of the latency lab through its files, twice a second while it lasts, whichever process runs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.watching.watch import NEVER, Tools, Watch
 
 POLL_SECONDS = 0.5  # between two looks at the files
-UNSEEN_SECONDS = 5.0  # the same while nobody can see a view
+UNSEEN_SECONDS = 5.0  # the same while no view is visible
 SHARE = 0.2  # of one core at most, for the statistics of what has been measured so far
 
 

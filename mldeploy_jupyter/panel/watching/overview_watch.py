@@ -16,7 +16,7 @@ from mldeploy_jupyter.panel.lists.workspaces import KnownWorkspace, describe_wor
 from mldeploy_jupyter.panel.watching.health import Health
 from mldeploy_jupyter.panel.watching.watch import Tools, Watch, pause_after
 
-UNSEEN_FACTOR = 4.0  # by which looks are rarer while nobody can see a view
+UNSEEN_FACTOR = 4.0  # by which polling is slower while no view is visible
 READ_FACTOR = 0.8  # a workspace is read at most once in that part of the time between two looks
 LIST_SECONDS = 10.0  # after which the workspaces are listed again although no file says so
 FIRST_SECONDS = 0.6  # that the first event waits for workspaces that are slow to read
@@ -95,7 +95,7 @@ class OverviewWatch(Watch):
         self._tools.wake()
 
     def _send(self) -> None:
-        # The same objects as at the last look, and nobody new: the usual case.
+        # The same objects as last time, and no new view: the usual case.
         state: list[Any] = [
             part
             for one in self._sources.values()

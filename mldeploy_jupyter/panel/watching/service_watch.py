@@ -1,4 +1,4 @@
-"""Watches a service: its row and files every two seconds, the service itself every ten, and less when nobody looks."""
+"""Watches a service: its row and files every two seconds, the service every ten; less often for hidden views."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROW_SECONDS = 2.0  # between two looks at the row and the files of a service
 DEPLOYING_SECONDS = 0.5  # the same while it is being deployed
 STATUS_SECONDS = 10.0  # between two questions to the service itself
 HEALTH_SECONDS = 60.0  # after which a health that has not changed is sent again: views say when it was checked
-UNSEEN_FACTOR = 10.0  # by which all of these are longer while nobody can see a view
+UNSEEN_FACTOR = 10.0  # by which all of these are longer while no view is visible
 
 FILES = ("supervisor.json", "live.json")  # of a local service; the one or the other changes with its state
 

@@ -57,7 +57,7 @@ class Subscription:
         self._end()
 
     def set_visible(self, visible: bool) -> None:
-        """Tells whether a person can see the view. What nobody sees is looked at less often."""
+        """Tells whether the view is visible. Hidden views are polled less often."""
         self._view.visible = visible
         if visible:
             self._hurry()

@@ -110,7 +110,7 @@ class Watch(ABC):
             self._due = self._tools.clock() + pause_after(self._look_errors)
 
     def close(self) -> None:  # noqa: B027  (most have nothing open)
-        """Ends it: it has no views any more, and is not looked at again."""
+        """Ends the watch: it has no views and is no longer polled."""
 
     @abstractmethod
     def _look(self, now: float) -> float:

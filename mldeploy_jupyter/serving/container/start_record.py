@@ -47,5 +47,5 @@ class StartRecord:
                 return answer
 
     def await_follower(self, timeout: float) -> bool:
-        """Waits until somebody has got the answer; returns False when nobody has within `timeout` seconds."""
+        """Waits until a client has got the answer; returns False when none has within `timeout` seconds."""
         return self._told.wait(timeout)

@@ -28,7 +28,7 @@ MAX_EXCESS = MAX_HEAD_BYTES + 65536  # bytes received that are no body; a head m
 
 MAX_PIPELINED = 1024  # requests on one connection; in memory each takes many times its bytes on the wire
 
-MAX_UNREAD = 1 << 20  # bytes of a body that nobody reads
+MAX_UNREAD = 1 << 20  # bytes of a body for a route that takes none
 
 # Bytes beside the body that each piece of a body may bring along. A chunk has 6: its size and two line ends.
 CHUNK_OVERHEAD = 16

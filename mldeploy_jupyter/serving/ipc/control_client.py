@@ -2,7 +2,7 @@
 
 Protocol 1: one request a connection, as a line of JSON. It is answered by lines of JSON: events, then the answer.
 `sent` is when the request was sent, in seconds on the monotonic clock, which all processes of a machine share: a
-supervisor that was stopped does not carry out what nobody waits for any longer.
+supervisor that was stopped does not carry out a request that its client has given up.
 """
 
 from __future__ import annotations

@@ -217,7 +217,7 @@ class Slot:
 class Scoreboard:
     """The shared memory. `fd` may be handed to another process, which opens it with `Scoreboard(fd)`.
 
-    A file that it has made itself is closed when nothing refers to it any more.
+    A file that it has made itself is closed when nothing refers to it any longer.
 
     Slot 0 keeps the counts of dead workers. Only the supervisor calls `assign_slot` and `retire_slot`.
     """

@@ -20,7 +20,7 @@ _LIBRARIES = ("sklearn", "numpy", "pandas", "scipy", "joblib", "threadpoolctl")
 def client_fault(error: BaseException, arguments: dict[str, Any], sent: dict[str, Any]) -> ValidationError | None:
     """What is wrong with the client's value; None unless that is certain.
 
-    `arguments` are those of the call that raised `error`, `sent` the same converted anew: `run()` may have changed its
+    `arguments` are those of the call that raised `error`, `sent` the same converted again: `run()` may have changed its
     own.
     """
     if type(error) is not ValueError or "sklearn" not in sys.modules:

@@ -10,7 +10,7 @@ from .messages import Refused, Request, Response
 from .openapi import request_of
 from .script import Script
 
-MAX_CHARACTERS = 300  # of an example; a longer one helps nobody in one line
+MAX_CHARACTERS = 300  # of an example; a longer one is not readable in one line
 
 # What is wrong with the body as a whole. Another hint stands before the example.
 _WHOLE_BODY = frozenset(("empty-body", "not-an-object", "missing-parameter"))

@@ -174,7 +174,7 @@ class Arbiter:
         return {"ok": True, "workers": count}
 
     def withdraw(self) -> None:
-        """Lets `/ready` say that the service is about to stop, so that whoever routes requests sends them elsewhere."""
+        """Lets `/ready` say that the service is about to stop, so that a load balancer sends requests elsewhere."""
         self.pool.refuse_spawns()
         request_all(self.pool.list_workers(), "withdraw", PAUSE_WAIT)
 

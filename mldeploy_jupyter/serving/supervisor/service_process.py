@@ -142,7 +142,7 @@ class ServiceProcess:
     def _stop_if_folder_removed(self) -> None:
         """Ends the service when its folder, such as all of its workspace, was deleted.
 
-        Without the folder nobody can find it, stop it or read its log, and it could start no worker again.
+        Without the folder no command can find it, stop it or read its log, and it could not start another worker.
         """
         if not self._stopping.is_set() and is_removed(self._folder_descriptor):
             self.log.write("its folder was deleted; the service ends", level="warning")

@@ -1,4 +1,4 @@
-"""The environment variables of whoever deployed a revision, which its workers inherit."""
+"""The environment variables of the process that deployed a revision, which its workers inherit."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def listen(path: Path, backlog: int = 64) -> socket.socket:
 def connect(path: Path, timeout: float | None = None) -> socket.socket:
     """A connection to the process that listens at `path`. `timeout`, in seconds, stays that of the socket.
 
-    Raises `OSError`: FileNotFoundError and ConnectionRefusedError when nobody listens.
+    Raises `OSError`: FileNotFoundError and ConnectionRefusedError when no process listens.
     """
     connection = socket.socket(socket.AF_UNIX)
     try:

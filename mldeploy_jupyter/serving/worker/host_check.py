@@ -26,9 +26,9 @@ class HostCheck:
     """Refuses requests for other hosts, and those of other sites' pages.
 
     `allowed` are further names, or `["*"]`, which switches the check off. So does a `bound` address that is not
-    loopback, unless names are given: whoever serves a network is called by names that the service does not know.
+    loopback, unless names are given: a service on a network is called by names that it does not know.
     Pages of `cors_origins` may call whatever their host. At an address that is not loopback, orchestrators may ask for
-    liveness and readiness by the container's own address, which nobody can name beforehand, and no page rebinds.
+    liveness and readiness by the container's own address, which is not known beforehand, and no page rebinds.
     """
 
     def __init__(self, allowed: Sequence[str], cors_origins: Sequence[str], bound: str = "127.0.0.1") -> None:

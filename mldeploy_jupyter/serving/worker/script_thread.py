@@ -210,7 +210,7 @@ class ScriptThread:
             if self._finished:
                 lead.direct.answer(self._answer_finished)
             lead.wait(block=not waiting.qsize())
-        return waiting.get()  # nobody else takes from it
+        return waiting.get()  # this thread is its only consumer
 
     def _answer_finished(self) -> None:
         """Sends the answers on connections that this thread serves; the others are for the loop's thread."""

@@ -54,7 +54,7 @@ class Rollout:
 
         Raises:
             TargetFailure: the revision could not be brought up.
-            DeploymentCancelled: somebody cancelled it, or its right to change the service was lost.
+            DeploymentCancelled: it was cancelled, or its lease was lost.
         """
         events = EventForwarder(self.emit)
         try:

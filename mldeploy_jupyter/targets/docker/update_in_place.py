@@ -22,7 +22,7 @@ def update_in_place(rollout: Rollout, layout: Layout) -> tuple[ServiceContainer,
 
     Raises:
         TargetFailure: no container runs, or the new code could not be brought up; the old code serves.
-        DeploymentCancelled: somebody cancelled it.
+        DeploymentCancelled: it was cancelled.
     """
     plan, containers = rollout.plan, rollout.containers
     serving, events = layout.serving, EventForwarder(rollout.emit)
