@@ -1,4 +1,4 @@
-"""Starts the supervisor of a first deployment early: it imports the script's modules while the runner starts.
+"""Starts the supervisor of a first deployment early: its zygote imports the script's modules while the runner starts.
 
 The imports take longer than everything else, and depend on nothing that the deployment finds out. A prewarm is started
 only where that is certain: for a local service that does not exist yet, in the kernel's own environment, on any port
@@ -29,15 +29,14 @@ from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.deployment.files import PREWARM_FILE, REQUEST_FILE
 from mldeploy_jupyter.deployment.plan import registered_models
 from mldeploy_jupyter.deployment.source.snapshot import list_source
+from mldeploy_jupyter.serving.settings import Settings
+from mldeploy_jupyter.serving.supervisor.spawn import process_environment, server_command
 from mldeploy_jupyter.serving.system.caller_environment import inherited
-from mldeploy_jupyter.targets import TargetFailure
-from mldeploy_jupyter.targets.supervisor_client import START_SECONDS, STATUS_SECONDS, SupervisorClient
+from mldeploy_jupyter.serving.system.process_mark import new_mark
+from mldeploy_jupyter.targets.supervisor_client import START_SECONDS, SupervisorClient
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
-
-
-HEAD_START = 0.06  # seconds; the supervisor starts that long, and the caller meanwhile shows that the deployment began
 
 
 class Prewarm:
@@ -79,7 +78,7 @@ def start_prewarm(folder: WorkspaceFolder, record: DeploymentRecord, secrets: di
     if service is not None and service.revision:  # another engine has it, and its port
         return None
     try:
-        process = supervisor.spawn(0)
+        process = supervisor.spawn(0, prewarm=True)
     except OSError:
         return None
     identity = process_identity.identify_process(process.pid)
@@ -89,8 +88,8 @@ def start_prewarm(folder: WorkspaceFolder, record: DeploymentRecord, secrets: di
         process.kill()  # an unrecorded supervisor could never be stopped
         return None
     threading.Thread(
-        target=_request_imports,
-        args=(folder, supervisor, process, request),
+        target=_describe_zygote,
+        args=(folder, supervisor.folder, process, request),
         name=f"mldeploy-ahead-{request.service}",
         daemon=True,
     ).start()
@@ -113,20 +112,22 @@ def _is_eligible(request: DeploymentRequest) -> bool:
     return request.target == "local" and request.operation == "deploy" and not has_environment and not has_port
 
 
-def _request_imports(
-    folder: WorkspaceFolder,
-    supervisor: SupervisorClient,
-    process: subprocess.Popen[bytes],
-    request: DeploymentRequest,
-    sleep: Callable[[float], Any] = time.sleep,
+def _describe_zygote(
+    folder: WorkspaceFolder, service_folder: Path, process: subprocess.Popen[bytes], request: DeploymentRequest
 ) -> None:
-    sleep(HEAD_START)
+    """Tells the supervisor how to spawn its zygote and what that imports. It waits for the end of its input."""
+    assert process.stdin is not None
     # Without the imports the deployment is only slower, and its own check reports what is wrong.
-    with suppress(MldeployError, TargetFailure, OSError):
-        models = registered_models(request.models, folder.open_store())
-        settings = _settings(request, supervisor.folder, models)
-        if supervisor.await_process(process) is not None:
-            supervisor.call("import", timeout=STATUS_SECONDS, settings=settings)
+    with suppress(MldeployError, OSError), process.stdin as stdin:
+        settings = _settings(request, service_folder, registered_models(request.models, folder.open_store()))
+        mark, known = new_mark(), Settings.from_dict(settings)
+        order = {
+            "command": server_command("zygote", known),
+            "environment": process_environment(known, mark),
+            "mark": mark,
+            "settings": settings,
+        }
+        stdin.write(json.dumps(order).encode())
 
 
 def _config(request: DeploymentRequest) -> dict[str, Any]:

@@ -16,11 +16,6 @@
 
 Packages import only those after them in: zygote, worker, http, scoring, azureml, schema. All may import ipc, log and
 system. The supervisor imports only these three and the standard library, container only the supervisor besides. Nothing
-here imports the rest of the package, and all imports are relative.
+here imports the rest of the package, and all imports are relative. This module imports nothing: every
+process of a service begins with it.
 """
-
-from .ipc.control_client import ControlError, call
-from .requirements import PROVIDES, PYTHON_FLOOR, REQUIREMENTS
-from .settings import Settings
-
-__all__ = ["PROVIDES", "PYTHON_FLOOR", "REQUIREMENTS", "ControlError", "Settings", "call"]

@@ -119,17 +119,21 @@ class SupervisorClient:
         tail = [line.text for line in read_log(self.folder / "logs" / "supervisor.log", tail=20)]
         raise TargetFailure({"code": "spawn-failed", "message": "the supervisor did not start", "log_tail": tail})
 
-    def spawn(self, port: int, *, resume: bool = False) -> subprocess.Popen[bytes]:
-        """Starts the process and returns at once; `await_process` waits for it. Raises `OSError`."""
+    def spawn(self, port: int, *, resume: bool = False, prewarm: bool = False) -> subprocess.Popen[bytes]:
+        """Starts the process and returns at once; `await_process` waits for it. Raises `OSError`.
+
+        With `prewarm` it first reads from its standard input what its zygote needs (`serving/supervisor/__main__.py`).
+        """
         make_private_dir(self.folder / "logs")
         (self.folder / "failure.json").unlink(missing_ok=True)
         command = [sys.executable, *SUPERVISOR]
         command += ["--folder", str(self.folder), "--host", HOST, "--port", str(port)]
         command += ["--resume"] if resume else []
+        command += ["--prewarm"] if prewarm else []
         with open_private(self.folder / "logs" / "supervisor.log", "ab") as log:
             process = subprocess.Popen(
                 command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if prewarm else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 # Neither the end of the kernel nor Ctrl+C in its terminal may reach the supervisor.

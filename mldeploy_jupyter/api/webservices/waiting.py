@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
@@ -16,8 +17,9 @@ from mldeploy_jupyter.core.errors import (
     DeploymentTimeout,
     WebserviceException,
 )
-from mldeploy_jupyter.core.journal.journal import STAGES
+from mldeploy_jupyter.core.journal.journal import STAGES, read_last_event
 from mldeploy_jupyter.core.journal.terminal import Clock, Screen, follow_deployment
+from mldeploy_jupyter.core.journal.timeline import END_STATES
 from mldeploy_jupyter.core.patience import patience
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 STATUS_CHECK_SECONDS = 0.5  # between two checks of a service that also detect a dead runner
-POLL_SECONDS = 0.02  # between two reads of the store, which is cheaper
+POLL_SECONDS = 0.1  # between two reads of the store, while the journal does not tell of the end
+LOOK_SECONDS = 0.002  # between two looks at the size of the journal, each 10 us, and two reads of the store at the end
 
 
 def wait_for_deployment(
@@ -140,6 +143,9 @@ class _Wait:
         self._folder, self._name, self._id, self._clock = folder, name, deployment_id, clock
         self._deadline = clock.monotonic() + (math.inf if timeout is None else timeout)
         self._checked = -math.inf
+        self._journal = deployment.journal_path(folder, deployment_id)
+        self._journal_size = 0
+        self._journal_ended = False
         # Set by the thread of this process that runs the deployment; None when a runner does.
         self._done: threading.Event | None = deployment.completion_events.get(deployment_id)
 
@@ -161,9 +167,25 @@ class _Wait:
         self._pause_for_thread()
         while not self.is_over():
             if self._done is None or self._done.is_set():
-                self._clock.sleep(POLL_SECONDS)
+                self._pause_for_journal()
             else:
                 self._pause_for_thread()
+
+    def _pause_for_journal(self) -> None:
+        """Waits until the journal has told of the end, so that the store, which takes 1 ms, is read when it is time."""
+        end = min(self._clock.monotonic() + POLL_SECONDS, self._deadline)
+        while True:
+            self._clock.sleep(LOOK_SECONDS)
+            if self._has_journal_ended() or self._clock.monotonic() >= end:
+                return
+
+    def _has_journal_ended(self) -> bool:
+        with suppress(OSError):
+            size = self._journal.stat().st_size
+            if size != self._journal_size and not self._journal_ended:
+                self._journal_size, last = size, read_last_event(self._journal)
+                self._journal_ended = last is not None and last.kind == "state" and last.data.get("state") in END_STATES
+        return self._journal_ended
 
     def _pause_for_thread(self) -> None:
         """Waits for the thread of this process that runs the deployment, because polling would slow it down."""

@@ -126,7 +126,7 @@ class Journal:
             self._close_quietly()
 
     def _open(self) -> None:
-        last = _read_last_event(self.path)
+        last = read_last_event(self.path)
         self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._seq = max(self._seq, last.seq if last is not None else 0)
         if _ends_torn(self.path):
@@ -243,7 +243,8 @@ def follow_events(
                 sleep(interval)
 
 
-def _read_last_event(path: Path) -> Event | None:
+def read_last_event(path: Path) -> Event | None:
+    """The last whole event of a journal; None where there is none, or no journal. Reads no more than that takes."""
     try:
         file = path.open("rb")
     except UNREADABLE:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 from collections import deque
 from collections.abc import Sequence
@@ -59,6 +60,14 @@ class Channel:
     def has_message(self) -> bool:
         """Whether `receive` returns at once. A poll for the descriptor does not tell of what was read before."""
         return b"\n" in self._buffer
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a message, or the end of the channel, comes within `seconds`."""
+        if self.has_message:
+            return True
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def fileno(self) -> int:
         return self._sock.fileno()

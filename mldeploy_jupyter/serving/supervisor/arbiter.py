@@ -15,13 +15,13 @@ from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import caller_environment
 from ..system.background import run_in_background
+from ..system.child_process import RunInMain, SpawnedProcess
 from ..system.removal import remove_tree
 from .generation import Aborted, Emit, Generation
 from .predecessor import PAUSE_WAIT, LivePredecessor, Predecessor
 from .respawn import Respawner
 from .rollout import Rollouts
 from .script_check import check_script
-from .spawn import RunInMain
 from .watchdog import find_hang, hang_failure, start_watchdog
 from .worker_limits import Limits
 from .worker_pool import WorkerPool
@@ -84,8 +84,6 @@ class Arbiter:
                 return self.restart(emit)
             case "check":
                 return check_script(self.pool, request, emit)
-            case "import":
-                return self._begin_imports(request)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
 
     def status(self, ask_workers: bool = False) -> dict[str, Any]:
@@ -110,6 +108,10 @@ class Arbiter:
             "environment": caller_environment.digest((live and live.settings.inherited) or os.environ),
             "forking": self._zygotes.describe(),
         }
+
+    def begin_imports(self, settings: Settings, zygote: SpawnedProcess) -> None:
+        """Lets a zygote that was just spawned import the modules of a deployment that will come. Does not wait."""
+        self._zygotes.begin_imports(settings, zygote)
 
     def switch(
         self,
@@ -191,14 +193,6 @@ class Arbiter:
         self.rollouts.abandon()
         self._zygotes.close()
         self.pool.stop(timeout)
-
-    def _begin_imports(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Begins to import the modules of a deployment that will come. Does not wait for them."""
-        try:
-            self._zygotes.begin_imports(Settings.from_dict(request.get("settings")))  # type: ignore[arg-type]
-        except TypeError as error:
-            return {"ok": False, "failure": failure("bad-request", "rollout", str(error))}
-        return {"ok": True}
 
     def _remove_working_folder(self, old: Generation) -> None:
         """Removes the folder that a drained revision ran in, when its last worker has ended. Does not wait for that.

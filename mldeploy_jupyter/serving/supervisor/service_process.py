@@ -2,29 +2,104 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import os
 import signal
 import socket
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from ..ipc.failure import failure
 from ..log.service_log import ServiceLog
+from ..settings import Settings
 from ..system import procfs
+from ..system.child_process import SpawnedProcess
 from ..system.identity import folder_identity, is_removed, open_folder, process_start
-from ..system.json_file import remove_unfinished, write_json
+from ..system.json_file import read_json, remove_unfinished, write_json
+from ..system.listening_socket import open_listener
 from ..system.signals import handle_signals
+from . import EXIT_LOCKED
 from .arbiter import Arbiter
 from .control_server import ControlServer, Handle
 from .generation import Emit
 from .orphans import OrphanReaper, kill_orphans
+from .rollout import bind_failure
 from .spawn import MainThread
+
+EXIT_PORT_IN_USE = 98
+
+EXIT_LIVE_DAMAGED = 99
+
+EXIT_FOLDER_ABSENT = 100
 
 PROTOCOL = 1  # of the control socket
 
 STOP_SECONDS = 10.0  # for the requests in flight, when a signal stops the service
+
+
+def run(
+    arguments: list[str], settings_ahead: dict[str, Any] | None = None, zygote: SpawnedProcess | None = None
+) -> int:
+    """Serves until it is told to stop; returns the exit code (`__main__.py`).
+
+    `zygote` was spawned for the first deployment, of which `settings_ahead` are known.
+    """
+    options = _parse(arguments)
+    folder: Path = options.folder
+    try:
+        lock = claim_folder(folder)
+    except FileNotFoundError as error:
+        print(f"there is nothing to serve from: {error}", file=sys.stderr)
+        return EXIT_FOLDER_ABSENT
+    if lock is None:
+        return EXIT_LOCKED
+    live = read_json(folder / "live.json") if options.resume else None
+    try:
+        settings = Settings.from_dict((live or {}).get("settings", {}))
+    except TypeError as error:
+        write_json(folder / "failure.json", failure("live-damaged", "rollout", f"{folder / 'live.json'}: {error}"))
+        return EXIT_LIVE_DAMAGED
+    port = options.port if options.port is not None else (live or {}).get("port", 0)
+    port = port if isinstance(port, int) else 0
+    (folder / "failure.json").unlink(missing_ok=True)
+    try:
+        listener = open_listener(options.host, port)
+    except OSError as error:
+        write_json(folder / "failure.json", bind_failure(port, error))
+        return EXIT_PORT_IN_USE
+
+    process = ServiceProcess(folder, listener, options.host, ServiceLog(folder / "logs" / "service.log"))
+    arbiter = process.arbiter
+
+    def stop_if_unused() -> None:
+        if arbiter.rollouts.last is None:
+            process.stop(STOP_SECONDS)
+
+    if live is None:
+        timer = threading.Timer(options.patience, stop_if_unused)
+        timer.daemon = True
+        timer.start()
+        if zygote is not None and settings_ahead is not None:
+            arbiter.begin_imports(Settings.from_dict(settings_ahead), zygote)
+    else:
+        arbiter.resume(settings, str(live.get("deployment_id", "")))
+    process.serve()
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="supervisor", description="Holds a service's port and its workers.")
+    parser.add_argument("--folder", type=lambda text: Path(text).absolute(), required=True)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, help="0: a free one; without it the one of live.json, else a free one")
+    parser.add_argument("--resume", action="store_true", help="bring back what live.json says")
+    parser.add_argument("--prewarm", action="store_true", help="spawn the zygote that standard input describes")
+    parser.add_argument("--patience", type=float, default=600.0, help="seconds until it ends if no deployment comes")
+    return parser.parse_args(arguments)
 
 
 def claim_folder(folder: Path) -> int | None:

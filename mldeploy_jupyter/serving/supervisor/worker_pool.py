@@ -16,10 +16,10 @@ from ..ipc.failure import failure
 from ..ipc.scoreboard import STUCK, Scoreboard
 from ..log.service_log import ServiceLog
 from ..settings import Settings
+from ..system.child_process import RunInMain
 from ..system.json_file import read_json
 from .generation import Aborted, Deployment, Emit, Generation
 from .orphans import record_processes
-from .spawn import RunInMain
 from .unavailable import UnavailableResponder
 from .worker_process import ORDER_WAIT, WorkerProcess, request_all
 from .zygote_pool import ZygotePool

@@ -21,8 +21,9 @@ from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import memory, procfs
 from ..system.background import run_in_background
+from ..system.child_process import RunInMain, SpawnedProcess, kill_group
 from ..system.process_mark import kill_marked, new_mark
-from .spawn import RunInMain, SpawnedProcess, kill_group, process_environment, spawn_process
+from .spawn import process_environment, spawn_process
 
 ORDER_WAIT = 10.0  # seconds for a worker to carry out an order and answer it
 

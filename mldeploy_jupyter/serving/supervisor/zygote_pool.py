@@ -16,9 +16,9 @@ from typing import Any
 from ..log.service_log import ServiceLog
 from ..settings import Settings
 from ..system import caller_environment, procfs
+from ..system.child_process import RunInMain, SpawnedProcess
 from ..system.json_file import read_json, write_json
 from ..system.process_state import become_subreaper
-from .spawn import RunInMain, SpawnedProcess
 from .zygote_process import ANSWER_TIMEOUT, ForkUnsafe, ZygoteKey, ZygoteProcess
 
 FILE = "preload.json"
@@ -30,7 +30,7 @@ MAX_NAMES = 20_000  # names of modules in the file
 _MAX_DIGESTS = 1000  # files whose digests are cached
 
 CreateZygote = Callable[
-    [ZygoteKey, Settings, ServiceLog, RunInMain, Callable[[ZygoteProcess], None]], ZygoteProcess
+    [ZygoteKey, Settings, ServiceLog, RunInMain, Callable[[ZygoteProcess], None], SpawnedProcess | None], ZygoteProcess
 ]  # see `ZygoteProcess`
 
 
@@ -108,13 +108,17 @@ class ZygotePool:
         finally:
             self._lock.release()
 
-    def begin_imports(self, settings: Settings) -> None:
-        """Starts a zygote and its imports, if there is none. Does not wait: the next `acquire` that fits does."""
+    def begin_imports(self, settings: Settings, process: SpawnedProcess) -> None:
+        """Makes `process`, a zygote that was just spawned, the pool's, and begins its imports.
+
+        Does not wait: the next `acquire` that fits does.
+        """
         with self._lock:
             if not self._can_adopt or self._closed or self._learned.forking_off or self._zygote is not None:
+                process.discard()
                 return
             try:
-                zygote = self._start_zygote(settings)
+                zygote = self._start_zygote(settings, process)
                 zygote.begin_imports(self._list_wanted(zygote, settings))
             except ForkUnsafe:  # the error is reported by the next `acquire`
                 self._drop_zygote()
@@ -231,11 +235,13 @@ class ZygotePool:
             process = None
         return self._check_files_later(zygote, process or zygote.fork())
 
-    def _start_zygote(self, settings: Settings) -> ZygoteProcess:
+    def _start_zygote(self, settings: Settings, process: SpawnedProcess | None = None) -> ZygoteProcess:
         if settings.python != self._learned.python:
             self._learned = LearnedModules(settings.python, [], {})
         try:
-            zygote = self._create_zygote(_zygote_key(settings), settings, self._log, self._in_main, self._handle_death)
+            zygote = self._create_zygote(
+                _zygote_key(settings), settings, self._log, self._in_main, self._handle_death, process
+            )
         except OSError as error:
             raise ForkUnsafe(f"{error}") from error
         self._zygote = zygote

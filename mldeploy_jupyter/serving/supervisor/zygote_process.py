@@ -18,8 +18,9 @@ from ..log.service_log import ServiceLog
 from ..log.worker_output import read_output
 from ..settings import Settings
 from ..system import procfs
+from ..system.child_process import RunInMain, SpawnedProcess, kill_group, set_send_timeout
 from ..system.process_mark import kill_marked, new_mark
-from .spawn import RunInMain, SpawnedProcess, kill_group, set_send_timeout, spawn_process
+from .spawn import spawn_process
 
 IMPORT_TIMEOUT = 60.0  # seconds for one module; the zygote does without a slower one
 
@@ -56,14 +57,15 @@ class ZygoteProcess:
         log: ServiceLog,
         in_main: RunInMain,
         on_death: Callable[[ZygoteProcess], None],
+        process: SpawnedProcess | None = None,
     ) -> None:
-        """Raises `OSError` when the process cannot start."""
+        """Spawns a process, unless it is handed in. Raises `OSError` when that cannot start."""
         self.key = key
         self.settings = settings
         self.requested_modules: set[str] = set()
         self.module_count = 0
         self.alive = True
-        self.process = spawn_process("zygote", settings, new_mark(), in_main)
+        self.process = process or spawn_process("zygote", settings, new_mark(), in_main)
         self._spawned_at = time.monotonic()
         self._killed = False
         self._on_death = on_death

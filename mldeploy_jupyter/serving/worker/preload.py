@@ -138,22 +138,29 @@ class ImportedFiles:
 
     def __init__(self) -> None:
         self._known: dict[bytes, tuple[int, int] | None] = {}
+        self._new: dict[bytes, None] = {}  # the files that were not looked at yet
         self._last = ""
         self._stdlib = os.path.join(os.path.dirname(os.__file__), "")
         self._site = tuple(folder for folder in library_folders() if folder != self._stdlib)
 
     def update(self) -> None:
-        """Adds the files of what was imported since the last call."""
+        """Adds the files of what was imported since the last call. `look` is to be called soon."""
         for name in imported_after(self._last):
             file = getattr(sys.modules.get(name), "__file__", None)
             if isinstance(file, str) and not self._is_stdlib(file):
                 path = os.fsencode(file)
                 if path not in self._known:
-                    self._known[path] = _identity(path)
+                    self._new[path] = None
         self._last = next(reversed(sys.modules))
+
+    def look(self) -> None:
+        """Remembers how the added files are: ten thousand may take as long as a fork, which need not wait for it."""
+        self._known.update((path, _identity(path)) for path in self._new)
+        self._new = {}
 
     def find_changed(self) -> str:
         """The first file that has changed since its import; empty if none has."""
+        self.look()
         changed = (os.fsdecode(path) for path, known in self._known.items() if _identity(path) != known)
         return next(changed, "")
 

@@ -26,6 +26,8 @@ from ..system import process_mark, process_state, server_package
 from ..worker import preload
 from .fork_safety import why_unsafe
 
+FORK_WAIT = 0.05  # seconds after imports in which a fork is ordered, if one waits for them
+
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="zygote")
@@ -70,8 +72,11 @@ class Zygote:
                 worker_channel = self._fork(order, fds)
                 if worker_channel is not None:
                     return worker_channel
+                self._files.look()
             elif order["op"] == "import":
                 self._answer(order, **self._import(order["modules"]))
+                if not self._channel.wait(FORK_WAIT):
+                    self._files.look()
             elif order["op"] == "ping":
                 self._answer(order)
             else:
@@ -142,10 +147,11 @@ class Zygote:
         os.close(write)
         pid = os.read(read, 32)
         os.close(read)
-        os.waitpid(intermediate, 0)
         for fd in fds:
             os.close(fd)
+        # Before the intermediate process has ended, which takes the kernel as long as a fork.
         self._answer(order, pid=int(pid or 0))
+        os.waitpid(intermediate, 0)
         return None
 
     def _become_worker(self, order: dict[str, Any], fds: list[int], write: int, intermediate: int) -> Channel:

@@ -54,7 +54,7 @@ class Site:
 
     def workers(self) -> list[int]:
         """The process ids of the workers that serve."""
-        from mldeploy_jupyter.serving import call
+        from mldeploy_jupyter.serving.ipc.control_client import call
 
         status = call(self.facts["control"], "status", timeout=60)
         return [worker["pid"] for worker in status["workers"] if worker["state"] == "live"]

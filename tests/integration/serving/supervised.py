@@ -15,7 +15,7 @@ import psutil
 import requests
 
 from mldeploy_jupyter.api.webservices.log_text import format_log_line
-from mldeploy_jupyter.serving import call
+from mldeploy_jupyter.serving.ipc.control_client import call
 from mldeploy_jupyter.targets.process_log import read_log
 from tests.polling import wait_until
 

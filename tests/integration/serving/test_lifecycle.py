@@ -18,7 +18,7 @@ import psutil
 import pytest
 import requests
 
-from mldeploy_jupyter.serving import ControlError, call
+from mldeploy_jupyter.serving.ipc.control_client import ControlError, call
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.integration.serving.supervised import ECHO, KEY, WAIT, Supervised
 from tests.polling import wait_until

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.webservices import deployments, waiting
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core import process_identity
@@ -17,6 +18,7 @@ from mldeploy_jupyter.core.errors import (
     DeploymentTimeout,
     WebserviceException,
 )
+from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.journal.terminal import Clock
 from mldeploy_jupyter.core.records import DeploymentRecord
 
@@ -67,6 +69,29 @@ def test_it_returns_the_record_of_a_deployment_that_became_live(
     assert wait(ws, clock, timeout=5).state == "live"
     assert 1 < clock.seconds < 1.1
     assert "d1" not in deployments.unreported
+
+
+def test_the_store_is_read_seldom_until_the_journal_tells_of_the_end(
+    ws: Workspace, record: DeploymentRecord, clock: FakeTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, path = ws.folder.open_store(), deployment.journal_path(ws.folder, "d1")
+    path.parent.mkdir(parents=True)
+    journal, reads, seconds = Journal(path), [], 1.05
+    journal.write("", "state", state="running")
+    read = store.get_deployment
+
+    def write_end() -> None:
+        if clock.seconds > seconds + 0.01:
+            end(ws, "live")
+        elif clock.seconds > seconds:
+            journal.write("", "state", state="live")
+
+    monkeypatch.setattr(type(store), "get_deployment", lambda self, id: reads.append(clock.seconds) or read(id))
+    clock.on_sleep = write_end
+    assert wait(ws, clock).state == "live"
+    assert clock.seconds < seconds + 0.02  # it did not wait for the next regular look
+    assert sum(time < seconds for time in reads) <= 1 + 1.05 / waiting.POLL_SECONDS + 3  # three for the state's checks
+    journal.close()
 
 
 @pytest.mark.parametrize(

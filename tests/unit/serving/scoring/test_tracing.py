@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[4]
 
 def test_opentelemetry_is_imported_only_if_the_settings_ask_for_it() -> None:
     source = (
-        "import sys; from mldeploy_jupyter.serving import Settings;"
+        "import sys; from mldeploy_jupyter.serving.settings import Settings;"
         "from mldeploy_jupyter.serving.scoring import tracing;"
         "assert tracing.make_tracer(Settings()) is None;"
         "assert not [m for m in sys.modules if m.startswith('opentelemetry')]"

@@ -14,9 +14,9 @@ from mldeploy_jupyter.serving.ipc.failure import failure
 from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.supervisor.spawn import SpawnedProcess
 from mldeploy_jupyter.serving.supervisor.worker_pool import WorkerPool
 from mldeploy_jupyter.serving.supervisor.worker_process import WorkerProcess
+from mldeploy_jupyter.serving.system.child_process import SpawnedProcess
 from mldeploy_jupyter.serving.system.listening_socket import open_listener
 
 pids = itertools.count(4_194_304 + 1)  # above the largest pid that Linux uses

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.serving.supervisor import __main__ as supervisor
-from mldeploy_jupyter.serving.supervisor.service_process import claim_folder
+from mldeploy_jupyter.serving.supervisor.service_process import EXIT_FOLDER_ABSENT, claim_folder, run
 
 
 def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
@@ -19,6 +18,6 @@ def test_nothing_is_put_in_the_place_of_a_workspace_that_is_away(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / ".mldeploy" / "services" / "svc"
-    assert supervisor.main(["--folder", str(folder), "--port", "0"]) == supervisor.EXIT_FOLDER_ABSENT
+    assert run(["--folder", str(folder), "--port", "0"]) == EXIT_FOLDER_ABSENT
     assert "there is nothing to serve from" in capsys.readouterr().err
     assert os.listdir(tmp_path) == []

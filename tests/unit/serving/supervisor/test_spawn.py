@@ -79,9 +79,25 @@ def test_a_task_runs_in_the_main_thread_and_its_result_comes_back() -> None:
     assert found == [threading.main_thread()] and main_thread.run(lambda: "at once") == "at once"
 
 
-def test_the_supervisor_imports_little() -> None:
+def test_nothing_is_imported_before_the_first_zygote_that_it_does_not_need() -> None:
     source = (
         "import sys, mldeploy_jupyter.serving.supervisor.__main__\n"
+        "found = [n for n in sys.modules if n.startswith('mldeploy_jupyter.') or n in ('dataclasses', 'argparse')]\n"
+        "print(*found)"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, timeout=60, check=True)
+    assert {name.removeprefix("mldeploy_jupyter.") for name in done.stdout.split()} == {
+        "serving",
+        "serving.supervisor",
+        "serving.supervisor.__main__",
+        "serving.system",
+        "serving.system.child_process",
+    }
+
+
+def test_the_supervisor_imports_little() -> None:
+    source = (
+        "import sys, mldeploy_jupyter.serving.supervisor.service_process\n"
         "heavy = ('asyncio', 'ssl', 'httptools', 'orjson', 'numpy', 'http', 'email', 'logging')\n"
         "print([name for name in heavy if name in sys.modules])"
     )

@@ -15,8 +15,8 @@ import pytest
 from mldeploy_jupyter.serving.ipc.channel import Channel
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor import spawn, worker_process
-from mldeploy_jupyter.serving.supervisor.spawn import SpawnedProcess
 from mldeploy_jupyter.serving.supervisor.worker_process import WorkerProcess, request_all
+from mldeploy_jupyter.serving.system.child_process import SpawnedProcess
 from tests.unit.serving.supervisor.fakes import FakeLog, FakeWorker
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.serving.settings import Settings
-from mldeploy_jupyter.serving.supervisor.spawn import SpawnedProcess
 from mldeploy_jupyter.serving.supervisor.zygote_pool import ATTEMPTS, ZygotePool, digest_server
 from mldeploy_jupyter.serving.supervisor.zygote_process import ForkUnsafe, ZygoteProcess
 from mldeploy_jupyter.serving.system import procfs
+from mldeploy_jupyter.serving.system.child_process import SpawnedProcess
 from tests.polling import wait_until
 from tests.unit.serving.supervisor.fakes import FakeLog, pids
 
@@ -106,16 +107,34 @@ class Site:
         self.folder, self.log = folder, FakeLog()
         self.zygotes: list[FakeZygote] = []
         self.taken: list[SpawnedProcess] = []
+        self.early: list[SpawnedProcess] = []
+        self.ended: list[int] = []  # pids of those among the early ones
         self.changes = 0
 
-        def create(key: Any, settings: Settings, log: Any, in_main: Any, on_death: Any) -> ZygoteProcess:
+        def create(
+            key: Any, settings: Settings, log: Any, in_main: Any, on_death: Any, process: SpawnedProcess | None
+        ) -> ZygoteProcess:
             self.zygotes.append(FakeZygote(key, settings, on_death, unsafe))
+            self.zygotes[-1].process = process or self.zygotes[-1].process
             return self.zygotes[-1]
 
         def count_change() -> None:
             self.changes += 1
 
         self.pool = ZygotePool(folder, self.log, lambda task: task(), count_change, create)
+
+    def begin_imports(self) -> SpawnedProcess:
+        pid, (ours, theirs) = os.posix_spawn("/bin/sleep", ["sleep", "60"], {}, setsid=True), socket.socketpair()
+        theirs.close()
+
+        def reap() -> int:
+            self.ended.append(os.waitpid(pid, 0)[0])
+            return 0
+
+        process = SpawnedProcess(pid, ours, os.dup(ours.fileno()), reap, "ef" * 8)
+        self.early.append(process)
+        self.pool.begin_imports(SETTINGS, process)
+        return process
 
     def acquire(self, settings: Settings = SETTINGS, **options: Any) -> SpawnedProcess | None:
         process = self.pool.acquire(settings, **options)
@@ -135,7 +154,7 @@ def make_site(tmp_path: Path) -> Any:
     yield make
     for site in sites:
         site.pool.close()
-        for process in site.taken:
+        for process in [*site.taken, *(early for early in site.early if early.pid not in site.ended)]:
             process.discard()
 
 
@@ -209,16 +228,23 @@ def test_a_zygote_that_is_unsafe_by_itself_is_logged_once(make_site: Any) -> Non
 
 def test_waiting_for_imports_ends_when_the_caller_gives_up(make_site: Any) -> None:
     site = make_site()
-    site.pool.begin_imports(SETTINGS)
+    site.begin_imports()
     site.zygotes[0].may_finish.clear()
     assert site.acquire(give_up=lambda: True) is None and site.zygotes[0].alive
 
 
 def test_imports_that_were_begun_ahead_are_used(make_site: Any) -> None:
     site = make_site()
-    site.pool.begin_imports(SETTINGS)
-    assert site.zygotes[0].requested_modules == {"numpy", "pandas"}
+    process = site.begin_imports()
+    assert site.zygotes[0].process is process and site.zygotes[0].requested_modules == {"numpy", "pandas"}
     assert site.acquire() is not None and len(site.zygotes) == 1
+
+
+def test_a_zygote_that_came_too_late_is_ended(make_site: Any) -> None:
+    site = make_site()
+    assert site.acquire() is not None
+    process = site.begin_imports()
+    assert len(site.zygotes) == 1 and site.ended == [process.pid]
 
 
 def test_the_spare_is_used_first_unless_it_has_died(make_site: Any) -> None:
