@@ -7,6 +7,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,9 +84,9 @@ def fsync_dir(path: Path) -> None:
 
 
 def atomic_write(
-    path: Path, content: bytes | str, *, mode: int = 0o600, exclusive: bool = False, durable: bool = True
+    path: Path, content: bytes | str | IO[bytes], *, mode: int = 0o600, exclusive: bool = False, durable: bool = True
 ) -> None:
-    """Writes `path` whole or not at all: to a temporary name, then renamed. Text is written as UTF-8.
+    """Writes `path` whole or not at all: to a temporary name, then renamed. Text is written as UTF-8, a file copied.
 
     With `durable` it waits until the file and its name are on the disk. With `exclusive` it raises `FileExistsError`
     when the file exists, even if another process creates it at the same moment.
@@ -95,7 +96,10 @@ def atomic_write(
     try:
         fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(fd, "wb") as file:
-            file.write(data)
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                shutil.copyfileobj(data, file)
             file.flush()
             if durable:
                 os.fsync(fd)

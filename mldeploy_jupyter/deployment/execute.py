@@ -492,5 +492,4 @@ def _record_pins(state: ExecutionState) -> None:
 
 def _archive_journal(folder: WorkspaceFolder, deployment_id: str) -> None:
     """Puts the finished journal with the artifacts, where users of a shared store on other machines find it."""
-    content = journal_path(folder, deployment_id).read_bytes()
-    folder.open_artifacts().put_bytes(f"journals/{deployment_id}.jsonl", content)
+    folder.open_artifacts().put_file(f"journals/{deployment_id}.jsonl", journal_path(folder, deployment_id))

@@ -11,6 +11,7 @@ published only when all of them are whole, so a registration that fails or is ki
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import time
@@ -109,7 +110,22 @@ class ArtifactStore:
 
     def put_bytes(self, name: str, content: bytes) -> None:
         """Stores a small named file, replacing one of the same name."""
-        self._retry(lambda: self._location.write(f"files/{_checked_name(name)}", content))
+        self._retry(lambda: self._write(name, io.BytesIO(content), len(content)))
+
+    def put_file(self, name: str, source: Path) -> None:
+        """Stores a copy of `source` as a named file, replacing one of the same name. Its content is read in pieces.
+
+        Raises `OSError` when `source` cannot be read.
+        """
+
+        def put() -> None:
+            with source.open("rb") as file:
+                self._write(name, file, os.fstat(file.fileno()).st_size)
+
+        self._retry(put)
+
+    def _write(self, name: str, content: IO[bytes], size: int) -> None:
+        self._location.write(f"files/{_checked_name(name)}", content, size)
 
     # Reading
 

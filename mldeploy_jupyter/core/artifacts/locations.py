@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -62,8 +63,8 @@ class Location(Protocol):
     def publish(self, staged: str, key: str, digest: str, size: int) -> None:
         """Moves the staged file to `key`. A file that is there stays if it has this digest and size in bytes."""
 
-    def write(self, key: str, content: bytes) -> None:
-        """Writes `content` to `key`, replacing what was there."""
+    def write(self, key: str, content: IO[bytes], size: int) -> None:
+        """Writes `content`, of `size` bytes, to `key`, replacing what was there."""
 
     def open(self, key: str) -> IO[bytes]:
         """The content, for reading. Raises `FileNotFoundError` when there is none."""
@@ -152,8 +153,8 @@ class LocalFolder:
                 fsync_dir(path.parent.parent)
             self._verified.remember(digest, path.stat())
 
-    def write(self, key: str, content: bytes) -> None:
-        with explain_write_errors(self._root, needed=len(content)):
+    def write(self, key: str, content: IO[bytes], size: int) -> None:
+        with explain_write_errors(self._root, needed=size):
             self._make_folder((self._root / key).parent)
             atomic_write(self._root / key, content)
 
@@ -257,9 +258,9 @@ class RemoteLocation:
             # Also when the content is there already: a concurrent sweep spares a blob that has just changed.
             self._fs.mv(f"{self._root}/{staged}", self._prepare(key))
 
-    def write(self, key: str, content: bytes) -> None:
+    def write(self, key: str, content: IO[bytes], size: int) -> None:
         with explain_remote_errors(self._url), self._fs.open(self._prepare(key), "wb") as file:
-            file.write(content)
+            shutil.copyfileobj(content, file)
 
     def open(self, key: str) -> IO[bytes]:
         with explain_remote_errors(self._url):

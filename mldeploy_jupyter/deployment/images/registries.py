@@ -283,9 +283,7 @@ def list_images(folder: WorkspaceFolder) -> list[ListedImage]:
 
 
 def _sizes(ids: list[str]) -> dict[str, int]:
-    """The bytes of the images that the engine has; none without an engine."""
-    from docker.errors import DockerException
-
+    """The bytes of the images that the engine has, in one question to it; none without an engine."""
     from mldeploy_jupyter import docker_engine
 
     sizes: dict[str, int] = {}
@@ -293,13 +291,15 @@ def _sizes(ids: list[str]) -> dict[str, int]:
         return sizes
     try:
         engine = docker_engine.open_engine()
-        for id in ids:
-            try:
-                sizes[id] = int(engine.client.api.inspect_image(id).get("Size") or 0)
-            except DockerException:
-                continue
+        with docker_engine.engine_errors(engine.endpoint):
+            entries = engine.client.api.images()
     except docker_engine.EngineError:
-        pass
+        return sizes
+    wanted = set(ids)
+    for entry in entries:
+        # An engine with containerd's store names an image by the digest of its manifest.
+        digests = (digest.rpartition("@")[2] for digest in entry.get("RepoDigests") or [])
+        sizes.update((id, int(entry.get("Size") or 0)) for id in wanted.intersection([entry["Id"], *digests]))
     return sizes
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from mldeploy_jupyter import Webservice, Workspace, commands
 from mldeploy_jupyter.api.webservices.overview import read_overviews
@@ -19,6 +16,7 @@ from mldeploy_jupyter.deployment.services import status
 from mldeploy_jupyter.serving.system import procfs
 from mldeploy_jupyter.targets import ServiceStatus
 from mldeploy_jupyter.targets.process import ProcessTarget
+from tests.queries import count_queries
 from tests.unit.commands.support import make_context
 
 
@@ -34,19 +32,6 @@ def add_services(folder: WorkspaceFolder, count: int) -> None:
         name = f"service-{number}"
         store.add_revision(RevisionRecord(name, models=["m:1"], outcome="live"), durable=False)
         store.save_service(ServiceRecord(name, "local", "Local", state="Live", revision=1))
-
-
-@contextmanager
-def count_queries(folder: WorkspaceFolder) -> Iterator[list[str]]:
-    queries: list[str] = []
-    engine = folder.open_store()._database.engine
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        queries.append(statement)
-
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield queries
-    sa.event.remove(engine, "before_cursor_execute", note)
 
 
 def test_a_list_takes_as_many_queries_for_thirty_services_as_for_three(ws: Workspace) -> None:

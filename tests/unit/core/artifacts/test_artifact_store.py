@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -268,6 +269,25 @@ def test_named_files(artifacts: ArtifactStore) -> None:
     assert artifacts.read_bytes("journals/d1.jsonl") is None
 
 
+def test_a_file_is_copied_in_pieces(artifacts: ArtifactStore, tmp_path: Path) -> None:
+    source, size = tmp_path / "events.jsonl", 64 * 1024 * 1024
+    with source.open("wb") as file:
+        file.truncate(size)
+        file.seek(size - 4)
+        file.write(b"end\n")
+    artifacts.put_bytes("journals/d1.jsonl", b"old\n")
+    tracemalloc.start()
+    try:
+        artifacts.put_file("journals/d1.jsonl", source)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    found = artifacts.read_bytes("journals/d1.jsonl") or b""
+    assert len(found) == size and found.endswith(b"end\n")
+    if "://" not in artifacts.url:  # a file system in memory has it whole
+        assert peak < 4 * 1024 * 1024
+
+
 def test_sweep_keeps_wanted_blobs(model: Path, tmp_path: Path) -> None:
     for url in (str(tmp_path / "swept"), f"memory://{uuid.uuid4().hex}"):
         artifacts = ArtifactStore(url, clock=lambda: time.time() + LONG_AGO)
@@ -335,6 +355,7 @@ def test_errors_of_a_remote_store_are_explained(monkeypatch: pytest.MonkeyPatch,
 USES: dict[str, Callable[[ArtifactStore, Path, Manifest], object]] = {
     "put": lambda artifacts, folder, files: artifacts.put(folder / "model")[2],
     "put_bytes": lambda artifacts, folder, files: artifacts.put_bytes("journal", b"2"),
+    "put_file": lambda artifacts, folder, files: artifacts.put_file("journal", folder / "model" / "deep" / "er" / "a"),
     "read_bytes": lambda artifacts, folder, files: artifacts.read_bytes("journal"),
     "materialize": lambda artifacts, folder, files: artifacts.materialize(files, folder / "copy"),
 }

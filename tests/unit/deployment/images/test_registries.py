@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from mldeploy_jupyter import docker_engine
 from mldeploy_jupyter.core.errors import ImageError, StorageError
 from mldeploy_jupyter.core.files import write_json
 from mldeploy_jupyter.core.records import RevisionRecord, ServiceRecord
 from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 from mldeploy_jupyter.deployment.images import registries
+from tests.queries import count_queries
 
 
 def add_revision(workspace: WorkspaceFolder, number: int, **fields: Any) -> None:
@@ -83,6 +86,32 @@ def test_a_list_has_each_image_once_with_all_that_use_it(
     assert (first.created, first.size) == ("2026-01-03T00:00:00Z", 5)
     assert (second.reference, second.used_by, second.serves) == ("package:1", ["package 20260102-aa"], False)
     assert (second.digest, second.size) == ("sha256:d", None)
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_list_asks_the_engine_once_and_the_store_twice(
+    workspace: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    for number in range(count):
+        add_revision(workspace, number, image=f"ws/svc:{number}", image_id=f"sha256:{number}")
+    asked: list[str] = []
+
+    class Api:
+        def __getattr__(self, name: str) -> Any:
+            def ask(*_: object, **__: object) -> list[dict[str, Any]]:
+                asked.append(name)
+                by_digest = {"Id": "sha256:else", "RepoDigests": ["ws/svc@sha256:0"], "Size": 7}
+                return [by_digest, *({"Id": f"sha256:{number}", "Size": number} for number in range(1, count))]
+
+            return ask
+
+    engine = SimpleNamespace(endpoint=None, client=SimpleNamespace(api=Api()))
+    monkeypatch.setattr(docker_engine, "open_engine", lambda: engine)
+    workspace.open_store().list_services()
+    with count_queries(workspace) as queries:
+        listed = registries.list_images(workspace)
+    assert {one.id: one.size for one in listed} == {"sha256:0": 7, **{f"sha256:{n}": n for n in range(1, count)}}
+    assert asked == ["images"] and sum(query.startswith("SELECT") for query in queries) == 2
 
 
 def test_a_push_says_what_is_sent_and_what_was_there() -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from mldeploy_jupyter.api.workspace import Workspace
 from mldeploy_jupyter.core import process_identity
@@ -16,6 +13,7 @@ from mldeploy_jupyter.deployment import record_service_event
 from mldeploy_jupyter.panel import handle
 from mldeploy_jupyter.targets import ServiceStatus
 from mldeploy_jupyter.targets.process import ProcessTarget
+from tests.queries import count_queries
 from tests.unit.panel.conftest import Site
 
 
@@ -118,19 +116,6 @@ def test_what_it_runs_with(live: Site) -> None:
     assert facts == {"Environment": "this kernel's own", "Packages": "1 used"}
 
 
-@contextmanager
-def count_queries(site: Site) -> Iterator[list[str]]:
-    queries: list[str] = []
-
-    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
-        queries.append(statement)
-
-    engine = site.store._database.engine
-    sa.event.listen(engine, "before_cursor_execute", note)
-    yield queries
-    sa.event.remove(engine, "before_cursor_execute", note)
-
-
 def test_a_list_takes_as_many_queries_for_thirty_services_as_for_three(site: Site) -> None:
     counts = []
     for count in (3, 30):
@@ -138,7 +123,7 @@ def test_a_list_takes_as_many_queries_for_thirty_services_as_for_three(site: Sit
             name = f"service-{number}"
             site.store.add_revision(RevisionRecord(name, outcome="live"), durable=False)
             site.store.save_service(ServiceRecord(name, state="Live", revision=1))
-        with count_queries(site) as queries:
+        with count_queries(site.folder) as queries:
             assert len(site.ask("service.list")) == count
         counts.append(len(queries))
     assert counts[0] == counts[1] < 20
