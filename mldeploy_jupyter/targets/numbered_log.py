@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from mldeploy_jupyter.core.files import file_identity
 from mldeploy_jupyter.core.lines.index import LineIndex
 from mldeploy_jupyter.targets.base import LogLine
 from mldeploy_jupyter.targets.process_log import log_names, open_log_files, parse_line
+
+SEVERAL_LINES = (b"\\n", b'"traceback"')  # one of these is in every entry that has more than one line
 
 HEAD_BYTES = 256  # of a file, by which it is known to be the same one: inodes are used again
 
@@ -117,7 +120,7 @@ class _File:
         self.head = b""
         self.end = 0
         self._minimum = 1
-        self.index = LineIndex(self._number)
+        self.index = LineIndex(self._number, self._number_all)
 
     def begin_after(self, end: int) -> None:
         """Numbers begin at `end` at least. Only before the first line is read."""
@@ -126,10 +129,30 @@ class _File:
 
     def _number(self, line: bytes) -> int:
         number = self.end or max(self._minimum, _microseconds(line))
-        # Most entries have one line. What it says in JSON may have several: `\n` in its text, or a traceback.
-        single = b"\\n" not in line and b'"traceback"' not in line
-        self.end = number + (1 if single else parse_line(line).text.count("\n") + 1)
+        # Most entries have one line. What it says in JSON may have several.
+        several = any(mark in line for mark in SEVERAL_LINES)
+        self.end = number + (parse_line(line).text.count("\n") + 1 if several else 1)
         return number
+
+    def _number_all(self, lines: list[bytes], content: bytes, starts: list[int]) -> Iterable[int]:
+        several = {bisect_right(starts, at) - 1 for mark in SEVERAL_LINES for at in _find_all(content, mark)}
+        if lines and not self.end:
+            several.add(0)  # its time is the number
+        numbers: list[int] = []
+        for at in [*sorted(several), len(lines)]:
+            count = at - len(numbers)
+            numbers.extend(range(self.end, self.end + count))
+            self.end += count
+            if at < len(lines):
+                numbers.append(self._number(lines[at]))
+        return numbers
+
+
+def _find_all(content: bytes, mark: bytes) -> Iterator[int]:
+    at = content.find(mark)
+    while at >= 0:
+        yield at
+        at = content.find(mark, at + 1)
 
 
 def _microseconds(line: bytes) -> int:

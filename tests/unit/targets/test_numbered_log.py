@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.core.lines import index as line_index
 from mldeploy_jupyter.serving.log import entry
 from mldeploy_jupyter.serving.log.service_log import ServiceLog
 from mldeploy_jupyter.targets.numbered_log import NumberedLog
+from mldeploy_jupyter.targets.process_log import parse_line
 
 BEGIN = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -138,3 +140,25 @@ def test_nothing_is_read_while_nothing_is_written(log: Log, monkeypatch: pytest.
     assert numbered.signature() == before
     os.utime(log.path)
     numbered.refresh()
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 200, 1 << 20])
+def test_numbers_do_not_depend_on_how_many_lines_are_read_at_once(
+    log: Log, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(line_index, "CHUNK_BYTES", chunk_bytes)
+    wanted, number = {}, round(BEGIN.timestamp() * 1_000_000)
+    for at in range(60):
+        text = "one\ntwo\\three\nfour" if at % 7 in (0, 1) else f"line {at}" if at % 11 else ""
+        log.write(text, **({"traceback": "  a\n  b"} if at % 13 == 5 else {}))
+        for line in lines_of_entry(log.path, at):
+            wanted[number] = line
+            number += 1
+    assert log.read() == wanted
+    reader = NumberedLog(log.path)
+    reader.refresh()
+    assert (reader.first, reader.last, reader.total) == (min(wanted), max(wanted), len(wanted))
+
+
+def lines_of_entry(path: Path, at: int) -> list[str]:
+    return parse_line(path.read_bytes().splitlines()[at]).text.split("\n")
