@@ -72,7 +72,10 @@ def start_prewarm(folder: WorkspaceFolder, record: DeploymentRecord, secrets: di
     """Starts the supervisor and returns at once; None where the deployment gets no prewarm. For the caller."""
     request = DeploymentRequest.from_dict(record.request)
     supervisor = SupervisorClient(folder.services / request.service)
-    if secrets or not _is_eligible(request) or supervisor.has_served() or supervisor.find_process() is not None:
+    if secrets or not _is_eligible(request) or supervisor.has_served():
+        return None
+    # Without its folder a supervisor ends by itself; to look for one among all processes would take 5 ms.
+    if supervisor.find_process(by_files=not supervisor.folder.exists()) is not None:
         return None
     service = folder.open_store().get_service(request.service)
     if service is not None and service.revision:  # another engine has it, and its port
