@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mldeploy_jupyter.latency.comparison import compare_runs
+from mldeploy_jupyter.latency.comparison import MOST_FAILED, compare_runs
 from mldeploy_jupyter.latency.measured_run import MeasuredRun
 from mldeploy_jupyter.latency.statistics import QUANTILES, find_knee, percentile_name, requests_needed
 from mldeploy_jupyter.latency.summary import summarise
@@ -64,7 +64,8 @@ def make_verdict(run: MeasuredRun, against: MeasuredRun | None = None) -> list[s
                 f"never sent, because no connection was free in time"
             )
         wanted, reached = row["rate_wanted"], row["rate_reached"]
-        if wanted and reached and reached < SENT_SHARE * wanted and not run.plan.ramp:
+        answers = row["errors"] <= MOST_FAILED * row["requests"]  # what is reached counts quick failures
+        if wanted and reached and reached < SENT_SHARE * wanted and answers and not run.plan.ramp:
             lines.append(
                 f"{row['service']} did not keep up: {describe_rate(reached)} of {describe_rate(wanted)} were answered"
             )
@@ -120,9 +121,10 @@ def describe_left_out(run: MeasuredRun) -> str:
     seconds, of = sum(block[4] for block in blocks), sum(block[4] for block in run.ending.blocks)
     times = [f"{block[3]:.0f}" for block in blocks[:LISTED_TIMES]]
     more = f" and {len(blocks) - LISTED_TIMES} more" if len(blocks) > LISTED_TIMES else ""
-    again = " and were measured again" if of - seconds >= run.plan.seconds - 1e-6 else ""
+    one = seconds == 1
+    again = f" and {'was' if one else 'were'} measured again" if of - seconds >= run.plan.seconds - 1e-6 else ""
     said = [
-        f"{seconds:.3g} of {of:.3g} s are left out (at {', '.join(times)} s{more}){again}: the load's own process was "
+        f"{seconds:.3g} of {of:.3g} s {'is' if one else 'are'} left out (at {', '.join(times)} s{more}){again}: the load's own process was "
         f"late there, by up to {format_milliseconds(max(block[6] for block in blocks))}"
     ]
     for row, whole in zip(run.rows(), summarise(run.samples, run.plan), strict=False):

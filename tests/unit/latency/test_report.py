@@ -64,6 +64,14 @@ def test_a_service_that_does_not_keep_up(snapshot: SnapshotAssertion) -> None:
     assert make_result(samples).verdict == snapshot
 
 
+def test_a_service_that_refuses_what_it_cannot_take_is_not_said_to_fall_behind() -> None:
+    samples = steady(500)
+    samples["done"] += np.tile(np.linspace(0, 2, 100), 5)
+    assert any("did not keep up" in line for line in make_result(samples.copy()).verdict)
+    fail(samples, slice(0, 300), Outcome.THROTTLED, 429)
+    assert not any("did not keep up" in line for line in make_result(samples).verdict)
+
+
 def test_an_update_in_the_middle(snapshot: SnapshotAssertion) -> None:
     samples = np.concatenate([steady(500), steady(500, 3.0, revision=2, begin=5.0)])
     samples["block"][500:] += 5
@@ -135,6 +143,8 @@ def test_late_seconds_that_were_measured_again() -> None:
     more = [[10.0 + number, 0, 0, 10.5 + number, 1.0, 0.0, 0.2] for number in range(2)]
     ending = replace(again.ending, blocks=[*again.ending.blocks, *more])
     verdict = replace(again, ending=ending).verdict
+    one = replace(ending, left_out=[4], blocks=ending.blocks[:11])
+    assert replace(again, ending=one).verdict[0].startswith("1 of 11 s is left out (at 4 s) and was measured again:")
     assert verdict[0].startswith("2 of 12 s are left out (at 4, 8 s) and were measured again: the load's own process")
 
 
