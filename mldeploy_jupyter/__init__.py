@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         LocalWebservice,
         Webservice,
     )
-    from mldeploy_jupyter.api.webservices.latency import measure_latency
+    from mldeploy_jupyter.api.webservices.latency.measure import measure_latency
     from mldeploy_jupyter.api.workspace import Workspace, prune
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, ScoringError, WebserviceException
@@ -69,7 +69,7 @@ _HOMES = {
     "WebserviceException": "core.errors",
     "Workspace": "api.workspace",
     "deploy_form": "notebook.deploy_form",
-    "measure_latency": "api.webservices.latency",
+    "measure_latency": "api.webservices.latency.measure",
     "migrate": "azureml",
     "prune": "api.workspace",
 }

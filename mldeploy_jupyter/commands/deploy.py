@@ -121,7 +121,7 @@ def keep_keys(config: DeployConfig | None) -> DeployConfig | None:
 
 def profile(context: Context, args: Args) -> Result:
     from mldeploy_jupyter.api.models import Model
-    from mldeploy_jupyter.api.webservices.latency import NoSample
+    from mldeploy_jupyter.api.webservices.latency.preparation import NoSample
 
     models = read_models(args) if names_models(args) else default_models(context, args, "Profiling with", "the profile")
     inference = read_inference_config(context, args, models, "a service")

@@ -39,6 +39,18 @@ def plan_blocks(plan: LatencyPlan, order: random.Random) -> list[Block]:
     return blocks
 
 
+def plan_more_blocks(blocks: list[Block], count: int, begin: float, order: random.Random) -> list[Block]:
+    """As many more as `count`, whole rounds of services in random order; `begin` is where the time of each goes on."""
+    services, length = len({block.service for block in blocks}), blocks[0].seconds
+    more: list[Block] = []
+    for number in range(count // services):
+        turns = list(range(services))
+        order.shuffle(turns)
+        for service in turns:
+            more.append(Block(len(blocks) + len(more), service, 0, begin + number * length, length))
+    return more
+
+
 def plan_arrivals(rate: float, arrivals: str, draw: random.Random) -> Iterator[float]:
     """The seconds, from 0 on and without an end, at which requests are due: evenly, or as a Poisson process."""
     if arrivals == "poisson":

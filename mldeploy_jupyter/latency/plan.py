@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -15,6 +16,8 @@ MODES = ("open", "closed")
 AUTO_RATE = 100.0  # requests a second at most, where the generator chooses the rate
 
 AUTO_SHARE = 0.5  # of the rate that one connection reached in the warm-up: far below what makes a queue
+
+LEAST_RATE = 0.1  # requests a second, where the generator chooses it
 
 AUTO_WARMUP = 5  # warm-up requests that a rate can be chosen from
 
@@ -125,6 +128,19 @@ class LatencyPlan:
     def max_seconds(self) -> float:
         """After how many seconds the run ends, whatever has been measured."""
         return self.seconds * 2 + self.timeout * len(self.services) + EXTRA_SECONDS
+
+
+def choose_rate(warm_ups: Sequence[tuple[str, float]]) -> tuple[float, str]:
+    """Requests a second that every service can take, and why; of each a name and the median seconds of its warm-up.
+
+    One a second where no request of the warm-up was answered.
+    """
+    if not warm_ups:
+        return 1.0, "no request of the warm-up was answered"
+    slowest, seconds = max(warm_ups, key=lambda each: each[1])
+    rate = min(AUTO_RATE, max(LEAST_RATE, float(f"{AUTO_SHARE / seconds:.3g}")))
+    limit = f"half of it, at most {AUTO_RATE:g}/s"
+    return rate, f"one connection reached {1 / seconds:.3g}/s with {slowest} in the warm-up; {limit}"
 
 
 def choose_duration(rate: float | None) -> float:

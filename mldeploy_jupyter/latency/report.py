@@ -121,11 +121,12 @@ def describe_left_out(run: MeasuredRun) -> str:
     seconds, of = sum(block[4] for block in blocks), sum(block[4] for block in run.ending.blocks)
     times = [f"{block[3]:.0f}" for block in blocks[:LISTED_TIMES]]
     more = f" and {len(blocks) - LISTED_TIMES} more" if len(blocks) > LISTED_TIMES else ""
-    one = seconds == 1
-    again = f" and {'was' if one else 'were'} measured again" if of - seconds >= run.plan.seconds - 1e-6 else ""
+    is_one = f"{seconds:.3g}" == "1"
+    repeated = of - seconds >= run.plan.seconds - 1e-6
+    again = f" and {'was' if is_one else 'were'} measured again" if repeated else ""
     said = [
-        f"{seconds:.3g} of {of:.3g} s {'is' if one else 'are'} left out (at {', '.join(times)} s{more}){again}: the load's own process was "
-        f"late there, by up to {format_milliseconds(max(block[6] for block in blocks))}"
+        f"{seconds:.3g} of {of:.3g} s {'is' if is_one else 'are'} left out (at {', '.join(times)} s{more}){again}: the "
+        f"load's own process was late there, by up to {format_milliseconds(max(block[6] for block in blocks))}"
     ]
     for row, whole in zip(run.rows(), summarise(run.samples, run.plan), strict=False):
         known = [name for name in map(percentile_name, QUANTILES) if row[name] is not None and whole[name] is not None]

@@ -110,7 +110,7 @@ def images_bundle(images: Sequence[ListedImage]) -> Bundle:
 
 def latency_runs_bundle(runs: Sequence[LatencyResult]) -> Bundle:
     """Runs of the latency lab as a table."""
-    from mldeploy_jupyter.commands.latency import LIST_HEAD, list_row
+    from mldeploy_jupyter.commands.latency_runs import LIST_HEAD, list_row
 
     return _grid([list_row(run) for run in runs], LIST_HEAD)
 

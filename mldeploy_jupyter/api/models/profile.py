@@ -209,7 +209,8 @@ class ModelProfile(AzureNames):
         return make_details(ramp, before, usage)
 
     def _run(self, service: Webservice, **load: Any) -> LatencyResult:
-        from mldeploy_jupyter.api.webservices.latency import NoSample, start_latency
+        from mldeploy_jupyter.api.webservices.latency.measure import start_latency
+        from mldeploy_jupyter.api.webservices.latency.preparation import NoSample
 
         try:
             run = start_latency(service, payload=self._payload, save=False, seed=1, **load)

@@ -33,7 +33,7 @@ from mldeploy_jupyter.api.webservices import (
     waiting,
 )
 from mldeploy_jupyter.api.webservices.access_token import WebServiceAccessToken
-from mldeploy_jupyter.api.webservices.latency_arguments import METHOD, bind, takes
+from mldeploy_jupyter.api.webservices.latency.arguments import METHOD, bind, takes
 from mldeploy_jupyter.core.errors import ScoringError, UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.core.records import ServiceRecord
 
@@ -341,7 +341,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
 
         `mldeploy_jupyter.measure_latency([service, *with_], ...)` says what the arguments mean and what is raised.
         """
-        from mldeploy_jupyter.api.webservices.latency import measure_latency
+        from mldeploy_jupyter.api.webservices.latency.measure import measure_latency
 
         given = bind(METHOD, "latency", (self, *args), kwargs)
         service, others = given.pop("self"), given.pop("with_")

@@ -15,7 +15,7 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
-from mldeploy_jupyter.latency.arrivals import Block, plan_arrivals, plan_blocks
+from mldeploy_jupyter.latency.arrivals import plan_arrivals, plan_blocks, plan_more_blocks
 from mldeploy_jupyter.latency.generator.alarm import Alarm
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
 from mldeploy_jupyter.latency.generator.done_blocks import DoneBlocks
@@ -26,12 +26,10 @@ from mldeploy_jupyter.latency.generator.pool import Pool
 from mldeploy_jupyter.latency.generator.recorder import Recorder
 from mldeploy_jupyter.latency.generator.turns import ClosedTurn, OpenTurn, Turn
 from mldeploy_jupyter.latency.payloads import Payload
-from mldeploy_jupyter.latency.plan import AUTO_RATE, AUTO_SHARE, LatencyPlan, choose_duration
+from mldeploy_jupyter.latency.plan import LatencyPlan, choose_duration, choose_rate
 from mldeploy_jupyter.latency.recording import Outcome, Phase
 
 PROGRESS_SECONDS = 0.25
-
-LEAST_RATE = 0.1  # requests a second, where the generator chooses it
 
 LEAD_SECONDS = 0.005  # between the decision to begin a turn and its first request
 
@@ -195,21 +193,15 @@ class Load:
 
     async def _repeat_late_rounds(self) -> None:
         """Measures again, once, what is left out because this process was late, so that as much is known as planned."""
-        services, length = len(self._services), self._blocks[0].seconds
         if any(service.dead for service in self._services):
             return
-        rounds, done = len(self._done.find_late()) // services, len(self._blocks) // services
-        if not rounds or self._issued * (1 + rounds / done) >= self._plan.max_requests:
+        left_out, length = len(self._done.find_late()), self._blocks[0].seconds
+        if not left_out or self._issued * (1 + left_out / len(self._blocks)) >= self._plan.max_requests:
             return
         self._done.begin_repeating()
-        self._more_seconds = rounds * services * length
-        for number in range(done, done + rounds):
-            turns = list(range(services))
-            self._draw.shuffle(turns)
-            for at, index in enumerate(turns):
-                begin = self._plan.duration + (number - done) * length
-                block = Block(number * services + at, index, 0, begin, length)
-                await self._take_turn(self._services[index], [block])
+        self._more_seconds = left_out * length
+        for block in plan_more_blocks(self._blocks, left_out, self._plan.duration, self._draw):
+            await self._take_turn(self._services[block.service], [block])
 
     async def _warm_up(self, index: int) -> None:
         """One request after the other. The first is the cold start of a service that has answered none."""
@@ -235,14 +227,8 @@ class Load:
                 await asyncio.sleep(0.05)
 
     def _choose_rate(self) -> None:
-        measured = [(1 / median(s.warm_seconds), s.name) for s in self._services if s.warm_seconds]
-        if not measured:
-            self.rate, self.rate_reason = 1.0, "no request of the warm-up was answered"
-        else:
-            reached, slowest = min(measured)
-            self.rate = min(AUTO_RATE, max(LEAST_RATE, float(f"{reached * AUTO_SHARE:.3g}")))
-            limit = f"half of it, at most {AUTO_RATE:g}/s"
-            self.rate_reason = f"one connection reached {reached:.3g}/s with {slowest} in the warm-up; {limit}"
+        measured = [(service.name, median(service.warm_seconds)) for service in self._services if service.warm_seconds]
+        self.rate, self.rate_reason = choose_rate(measured)
         self._note(-1, "rate", f"{self.rate:g} requests a second: {self.rate_reason}")
         if self._plan.until_p99:
             self._shorten(choose_duration(self.rate if measured else None))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 
 if TYPE_CHECKING:
-    from mldeploy_jupyter.api.webservices.latency import LatencyRun
+    from mldeploy_jupyter.api.webservices.latency.measure import LatencyRun
     from mldeploy_jupyter.latency.result import LatencyResult
     from mldeploy_jupyter.notebook.panels import Panels
 

@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.api.webservices.latency import prepare_run
+from mldeploy_jupyter.api.webservices.latency.preparation import prepare_run
 from mldeploy_jupyter.core.files import open_private
 from mldeploy_jupyter.core.workspace.folder import VARIABLE
 from mldeploy_jupyter.latency.generator.messages import Order, pack_order

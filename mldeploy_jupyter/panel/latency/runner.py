@@ -20,7 +20,8 @@ def main(arguments: list[str]) -> int:
         order, _ = read_order(lambda count: os.read(0, count))
     except EOFError:
         return 3
-    from mldeploy_jupyter.api.webservices.latency import PreparedRun, carry_out
+    from mldeploy_jupyter.api.webservices.latency.measure import carry_out
+    from mldeploy_jupyter.api.webservices.latency.preparation import PreparedRun
     from mldeploy_jupyter.api.webservices.webservice import Webservice
     from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.latency.saved import read_run

@@ -21,7 +21,7 @@ def answer_start(context: PanelContext, parameters: dict[str, Any]) -> dict[str,
 
     Raises as `launch_latency` does, and `UserErrorException` while another run of the service goes on.
     """
-    from mldeploy_jupyter.api.webservices.latency import NoSample
+    from mldeploy_jupyter.api.webservices.latency.preparation import NoSample
     from mldeploy_jupyter.latency import saved
     from mldeploy_jupyter.panel.latency.launch import launch_latency
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice, Workspace, measure_latency
-from mldeploy_jupyter.api.webservices.latency import start_latency
+from mldeploy_jupyter.api.webservices.latency.measure import start_latency
 from mldeploy_jupyter.latency.recording import Outcome
 from mldeploy_jupyter.targets.docker import names
 from tests.engines.docker import RunningEngine

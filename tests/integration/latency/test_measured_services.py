@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mldeploy_jupyter import InferenceConfig, LatencyResult, LocalWebservice, Model, Webservice, measure_latency
-from mldeploy_jupyter.api.webservices.latency import start_latency
+from mldeploy_jupyter.api.webservices.latency.measure import start_latency
 from mldeploy_jupyter.cli import main
 from mldeploy_jupyter.core.errors import DeploymentFailed, UserErrorException
 from tests.integration.deployment.conftest import Site

@@ -6,7 +6,7 @@ from itertools import islice, takewhile
 
 import pytest
 
-from mldeploy_jupyter.latency.arrivals import plan_arrivals, plan_blocks
+from mldeploy_jupyter.latency.arrivals import plan_arrivals, plan_blocks, plan_more_blocks
 from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService
 
 THREE = tuple(PlannedService(name, f"http://127.0.0.1/{name}") for name in "abc")
@@ -32,6 +32,14 @@ def test_blocks_fill_the_duration(duration: float, block: float, lengths: list[f
     blocks = plan_blocks(LatencyPlan(THREE[:1], duration=duration, block=block), random.Random(0))
     assert [each.seconds for each in blocks] == pytest.approx(lengths)
     assert [each.begin for each in blocks] == pytest.approx([at * block for at in range(len(lengths))])
+
+
+def test_more_blocks_are_whole_rounds_after_the_others() -> None:
+    blocks = plan_blocks(LatencyPlan(THREE, duration=4.0), random.Random(1))
+    more = plan_more_blocks(blocks, 6, 4.0, random.Random(2))
+    assert [block.number for block in more] == list(range(12, 18))
+    assert [sorted(block.service for block in more[at : at + 3]) for at in (0, 3)] == [[0, 1, 2]] * 2
+    assert [(block.begin, block.seconds) for block in more] == [(4.0, 1.0)] * 3 + [(5.0, 1.0)] * 3
 
 
 def test_in_a_ramp_a_turn_is_a_whole_step_and_steps_go_up() -> None:

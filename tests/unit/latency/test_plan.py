@@ -14,6 +14,7 @@ from mldeploy_jupyter.latency.plan import (
     PlannedService,
     check_plan,
     choose_duration,
+    choose_rate,
 )
 from mldeploy_jupyter.latency.statistics import requests_needed
 
@@ -38,6 +39,14 @@ def test_a_duration_is_what_p99_needs_within_bounds() -> None:
         rate: choose_duration(rate) for rate in (None, 0.0, -1.0, 1000.0, 100.0, 60.0, 50.0, 8.0, 0.1, float("nan"))
     }
     assert list(chosen.values()) == [10, 10, 10, 10, 10, 17, 20, 120, 120, 10]
+
+
+def test_a_rate_that_the_slowest_service_can_take() -> None:
+    assert choose_rate([]) == (1.0, "no request of the warm-up was answered")
+    rate, reason = choose_rate([("a", 0.002), ("b", 0.02)])
+    assert rate == 25.0
+    assert reason == "one connection reached 50/s with b in the warm-up; half of it, at most 100/s"
+    assert [choose_rate([("a", seconds)])[0] for seconds in (0.001, 0.005, 3.0, 60.0)] == [100.0, 100.0, 0.167, 0.1]
 
 
 def test_steps_requests_and_limits() -> None:

@@ -10,7 +10,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from mldeploy_jupyter import Webservice, Workspace, measure_latency
 from mldeploy_jupyter.api.webservices.details import count_requests
-from mldeploy_jupyter.api.webservices.latency import NoSample
+from mldeploy_jupyter.api.webservices.latency.preparation import NoSample
 from mldeploy_jupyter.core.errors import UserErrorException
 from mldeploy_jupyter.serving.scoring.openapi import describe_service
 from mldeploy_jupyter.serving.settings import Settings
