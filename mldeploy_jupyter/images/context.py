@@ -33,6 +33,7 @@ SERVICE_FILE = "/opt/mldeploy/service.json"
 STATE = "/var/lib/mldeploy"
 STATE_MODE = 0o1777  # a plain tmpfs takes it over; clusters such as OpenShift run images as a user of their own
 VENV = "/opt/venv"
+PYTHONS = "/opt/python"  # where a Python is added to a base image without a fitting one
 PYTHON = f"{VENV}/bin/python"
 
 PORT = 5001

@@ -24,6 +24,7 @@ from mldeploy_jupyter.images.context import (
     HEALTHCHECK,
     PORT,
     PYTHON,
+    PYTHONS,
     SERVER,
     STATE,
     STATE_MODE,
@@ -33,8 +34,6 @@ from mldeploy_jupyter.images.context import (
     ImageContent,
     runtime_variables,
 )
-
-PYTHONS = "/opt/python"  # where a Python is added to a base image without a fitting one
 
 TOOLS = "/tmp/mldeploy"  # in the discarded stage: uv, the lock, the settings
 

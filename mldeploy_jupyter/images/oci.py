@@ -35,6 +35,7 @@ from mldeploy_jupyter.images.context import (
     HEALTH_TIMES,
     HEALTHCHECK,
     PORT,
+    PYTHONS,
     STATE,
     UID,
     VENV,
@@ -53,8 +54,6 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.images.registry import Registry
 
 FORMAT = 1  # of layers; raised when all of them must be made again
-
-PYTHONS = "/opt/python"  # where a Python is added to a base image without a fitting one
 
 CREATED = "1980-01-01T00:00:00Z"  # of every image: the time of the build would change its digest
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -245,26 +244,3 @@ def _tag_of(entry: dict[str, Any]) -> str:
 
 def _damaged(name: str, why: str) -> ImageError:
     return ImageError(f"the image on disk is damaged: {name}", why=why, hint="write it again", code="DigestMismatch")
-
-
-def archive_stream(image: OciImage, tag: str) -> io.RawIOBase:
-    """Docker's archive as a file that is read forwards, as the Docker SDK sends it."""
-    pieces = iterate_archive(image, tag)
-
-    class Stream(io.RawIOBase):
-        rest = b""
-
-        def readable(self) -> bool:
-            return True
-
-        def readinto(self, buffer: Any) -> int:
-            while not self.rest:
-                piece = next(pieces, None)
-                if piece is None:
-                    return 0
-                self.rest = piece
-            count = min(len(buffer), len(self.rest))
-            buffer[:count], self.rest = self.rest[:count], self.rest[count:]
-            return count
-
-    return Stream()

@@ -1,7 +1,7 @@
-"""A run of the latency lab below the cell that measures: live while it goes on, then a figure that is saved.
+"""A run of the latency lab below the cell that measures: live during the run, then a figure that is saved.
 
-While it goes on, a page shows the panel's view of the run, which reads the run's files; where nothing draws panels, a
-line says how far it is. The figure is plotly's, with the same picture as HTML for pages that do not know plotly.
+During the run a page shows the panel's view of it, which reads the run's files; where nothing draws panels, a line
+shows the progress. The figure is plotly's, with the same picture as HTML for pages that do not know plotly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.latency.result import LatencyResult
     from mldeploy_jupyter.notebook.panels import Panels
 
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
 TEXT_SECONDS = 1.0  # between two updates of the line, where no page draws the run
 
 Bundle = dict[str, Any]
@@ -114,6 +113,7 @@ def figure_bundle(result: LatencyResult, limit: float | None = None) -> Bundle:
     Of a run without a measured request, one line that says so.
     """
     from mldeploy_jupyter.latency.figures import make_svg
+    from mldeploy_jupyter.latency.figures.plotly_drawing import PLOTLY_MIME
 
     if not result.rows():
         return text_bundle("Nothing was measured.")

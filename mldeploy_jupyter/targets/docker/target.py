@@ -14,6 +14,7 @@ from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.keys import are_confirmed, confirm_keys, ensure_keys
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.docker_engine import EngineError, open_engine
+from mldeploy_jupyter.docker_engine.engine import REQUEST_SECONDS
 from mldeploy_jupyter.serving.system.removal import remove_tree
 from mldeploy_jupyter.targets.base import (
     Action,
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.docker_engine import Engine
 
 START_SECONDS = 20.0  # for a container to start, in addition to the limit of its init()
-
-REQUEST_SECONDS = 60.0  # without an answer from the engine, in a deployment
 
 
 class DockerTarget:
