@@ -1,5 +1,8 @@
 """A worker's connections: accepted on a socket shared with other processes, limited in number, and handed over.
 
+The kernel wakes every worker for a new connection, and the first one gets it. So a worker that is busy looks away for a
+moment while another one can answer sooner (`Application.leaves_connection`).
+
 When a worker is replaced, its keep-alive connections must neither be closed in the client's face nor keep being
 answered by the old code. So the old worker hands over the open socket between two requests: the client sees one
 connection that never stopped.
@@ -9,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 from collections.abc import Callable
 from time import perf_counter
@@ -17,9 +21,13 @@ from typing import Any
 from .application import Application
 from .connection import FLUSH_INTERVAL, Connection
 
-ACCEPT_BATCH = 100  # connections accepted in one turn of the loop
+# Connections accepted in one turn of the loop by a service's only worker. Several workers take one at a time, so that
+# the next goes to one that is free then.
+ACCEPT_BATCH = 100
 
 ACCEPT_PAUSE = 0.1  # seconds without accepting when the process is out of file descriptors
+
+LOOK_INTERVAL = 0.002  # seconds between two looks at connections that are left to other workers
 
 RESERVED_FDS = 128  # file descriptors left to the script
 
@@ -50,6 +58,7 @@ class Acceptor:
         self.max_connections = _raise_fd_limit() - RESERVED_FDS
         self._listener = listener
         self._accepting = False
+        self._left_since = 0.0  # when the connections that wait were first left to other workers, 0 if none are
         self._checking_deadlines = False
         self._attaching: set[asyncio.Task[Any]] = set()
 
@@ -57,12 +66,14 @@ class Acceptor:
         """Starts accepting connections, unless it is draining."""
         if not self._accepting and not self.draining:
             self._accepting = True
+            self.app.record_accepting(True)
             self.loop.add_reader(self._listener.fileno(), self._on_readable)
 
     def pause(self) -> None:
         """Stops accepting until `accept`. Open connections are still served."""
         if self._accepting:
             self._accepting = False
+            self.app.record_accepting(False)
             self.loop.remove_reader(self._listener.fileno())
 
     def listen_on(self, listener: socket.socket) -> None:
@@ -127,9 +138,11 @@ class Acceptor:
             self.loop.call_later(DEADLINE_INTERVAL, self._check_deadlines)
 
     def _on_readable(self) -> None:
+        if self._leave_to_others():
+            return
         if len(self.connections) + len(self._attaching) + ACCEPT_BATCH > self.max_connections:
             self._evict_idle()
-        for _ in range(ACCEPT_BATCH):
+        for _ in range(ACCEPT_BATCH if self.app.settings.workers == 1 else 1):
             try:
                 sock, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -140,7 +153,30 @@ class Acceptor:
                 self.loop.remove_reader(self._listener.fileno())
                 self.loop.call_later(ACCEPT_PAUSE, self._resume_accepting)
                 return
+            self.app.record_accepted()
             self.adopt(sock)
+
+    def _leave_to_others(self) -> bool:
+        """Whether the connections that wait are left to other workers, and looked at again in `LOOK_INTERVAL`."""
+        now = perf_counter()
+        began = self._left_since or now
+        with self.app.direct.lock:
+            leaves = self.app.leaves_connection(now - began)
+        if not leaves:
+            self._left_since = 0.0
+            return False
+        self._left_since = began
+        self.loop.remove_reader(self._listener.fileno())
+        self.loop.call_later(LOOK_INTERVAL, self._look_again)
+        return True
+
+    def _look_again(self) -> None:
+        backlog = select.poll()
+        backlog.register(self._listener, select.POLLIN)
+        if not backlog.poll(0):  # others took them
+            self._left_since = 0.0
+            self.app.record_taken()
+        self._resume_accepting()
 
     def _evict_idle(self) -> None:
         """Closes the connections that have been idle longest, to make room for new ones."""

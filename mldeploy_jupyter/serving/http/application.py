@@ -22,6 +22,18 @@ class Application(Protocol):
     def record_connections(self, count: int) -> None:
         """The number of open connections has changed."""
 
+    def record_accepting(self, accepting: bool) -> None:
+        """The worker begins or ceases to accept connections."""
+
+    def record_accepted(self) -> None:
+        """The worker has accepted a connection."""
+
+    def leaves_connection(self, waited: float) -> bool:
+        """Whether a new connection, left to others for `waited` seconds so far, is left to them: they answer sooner."""
+
+    def record_taken(self) -> None:
+        """The connections that were left to others are gone."""
+
     def generate_request_id(self, exchange: Exchange) -> None:
         """Gives the request an id of the server's own."""
 

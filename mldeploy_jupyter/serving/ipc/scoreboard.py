@@ -15,7 +15,7 @@ import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Found = TypeVar("Found")
 
@@ -57,7 +57,16 @@ _REQUEST_SUM, _QUEUE_SUM, _PARSE_SUM, _RUN_SUM, _SERIALISE_SUM = (
 _BATCH_SUM = _BATCH + len(SIZES) + 1
 
 _IDS_START = _FIELDS * 8
-_SLOT_BYTES = (_IDS_START + MAX_NAMED_REQUESTS * _ID_BYTES + 4095) // 4096 * 4096  # whole pages
+_STATE_START = _IDS_START + MAX_NAMED_REQUESTS * _ID_BYTES
+_SLOT_BYTES = (_STATE_START + 4095) // 4096 * 4096  # whole pages
+
+# -- more 64-bit fields, in the rest of the last page: processes of earlier versions find the others where they were
+
+# Whether it accepts connections; while it leaves those that wait to others, since when it is busy, else 0; how many
+# calls go on although their request is over; when it last accepted a connection. Times in microseconds, monotonic.
+ACCEPTING, LEAVING, UNFINISHED, ACCEPTED_AT = range(4)
+_STATE_FIELDS = 4
+assert _STATE_START + _STATE_FIELDS * 8 <= _SLOT_BYTES
 
 # -- the fields of the service, which only the supervisor writes; they stand before the slots
 
@@ -77,7 +86,10 @@ _READ_ATTEMPTS = 10
 
 
 class Slot:
-    """The part of one worker. `fields` are its counters; the sums of its histograms are stored as doubles."""
+    """The part of one worker. `fields` are its counters; the sums of its histograms are stored as doubles.
+
+    `state` has the fields that later versions have added.
+    """
 
     def __init__(self, memory: mmap.mmap, number: int) -> None:
         view = memoryview(memory)
@@ -86,6 +98,7 @@ class Slot:
         self.fields = view[start : start + _FIELDS * 8].cast("Q")
         self._sums = view[start : start + _FIELDS * 8].cast("d")
         self._ids = view[start + _IDS_START : start + _IDS_START + MAX_NAMED_REQUESTS * _ID_BYTES]
+        self.state = view[start + _STATE_START : start + _STATE_START + _STATE_FIELDS * 8].cast("Q")
         self._free = list(range(MAX_NAMED_REQUESTS))
 
     def record_request(self, status: int, seconds: float, timings_ms: dict[str, float]) -> None:
@@ -212,6 +225,18 @@ class Slot:
         self.fields[:] = memoryview(bytes(_FIELDS * 8)).cast("Q")
         for index in range(MAX_NAMED_REQUESTS):
             self._ids[index * _ID_BYTES] = 0
+        self.state[:] = memoryview(bytes(_STATE_FIELDS * 8)).cast("Q")
+
+
+class Others(NamedTuple):
+    """What a worker sees of those that accept connections beside it: whether there are any, and one that is free.
+
+    `sooner`: one of them leaves no connections to others, or has been busy for a shorter time.
+    """
+
+    accepting: bool
+    free: bool
+    sooner: bool
 
 
 class Scoreboard:
@@ -231,6 +256,7 @@ class Scoreboard:
         self.fd = fd
         self._memory = mmap.mmap(fd, size)
         self.service_fields = memoryview(self._memory)[:_SERVICE_BYTES].cast("Q")
+        self._words = memoryview(self._memory).cast("Q")
         self._assigned: set[int] = {0}
         self._lock = threading.Lock()
 
@@ -274,6 +300,25 @@ class Scoreboard:
     def active_slots(self) -> list[Slot]:
         """Slot 0 with the counts of the dead, then the slots of living workers."""
         return [self.slot(0), *(self.slot(n) for n in range(1, SLOTS) if self._read_pid(n))]
+
+    def look_at_others(self, slot: Slot, since: int, busy_since: int) -> Others:
+        """The other workers that accept connections for the same revision; free are those that accepted none `since`.
+
+        `busy_since` is the time that the others are compared with.
+        A worker with a call that goes on after its deadline does not count: it may hang.
+        """
+        words, revision = self._words, slot.fields[REVISION]
+        accepting = free = sooner = False
+        for number in range(1, SLOTS):
+            start = (_SERVICE_BYTES + number * _SLOT_BYTES) // 8
+            state = start + _STATE_START // 8
+            if not words[state + ACCEPTING] or words[state + UNFINISHED] or number == slot.number:
+                continue
+            if words[start + PID] and words[start + READY] and words[start + REVISION] == revision:
+                accepting = True
+                sooner = sooner or not words[state + LEAVING] or words[state + LEAVING] > busy_since
+                free = free or (not words[start + IN_FLIGHT] and words[state + ACCEPTED_AT] <= since)
+        return Others(accepting, free, sooner)
 
     def _read_pid(self, number: int) -> int:
         start = _SERVICE_BYTES + number * _SLOT_BYTES + PID * 8

@@ -33,6 +33,7 @@ from ..scoring.tracing import Tracer
 from ..settings import Settings
 from . import metrics
 from .auth import Auth
+from .connection_sharing import ConnectionSharing
 from .host_check import HostCheck
 from .jobs import BatchResult
 from .own_description import find_descriptions
@@ -81,6 +82,7 @@ class App:
         self.head_cache = HeadCache(self.auth)
         self.direct = DirectPoll(loop)
         self.queue = RequestQueue(settings, slot, self.direct, self.send_response, self.send_batch, on_stuck)
+        self._sharing = ConnectionSharing(scoreboard, slot, self.queue)
         self._responder = Responder(settings, slot, self.direct, lambda: self.queue.busy)
         self._scoreboard = scoreboard
         self._slot = slot
@@ -124,6 +126,18 @@ class App:
 
     def record_connections(self, count: int) -> None:
         self._slot.fields[fields.CONNECTIONS] = count
+
+    def record_accepting(self, accepting: bool) -> None:
+        self._slot.state[fields.ACCEPTING] = int(accepting)
+
+    def record_accepted(self) -> None:
+        self._sharing.record_accepted()
+
+    def record_taken(self) -> None:
+        self._slot.state[fields.LEAVING] = 0
+
+    def leaves_connection(self, waited: float) -> bool:
+        return self._sharing.leaves_connection(waited)
 
     # -- a request arrives ----------------------------------------------------------------------------
 

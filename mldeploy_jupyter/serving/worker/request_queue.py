@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ..http.direct_poll import Timers
 from ..http.exchange import Exchange
-from ..ipc.scoreboard import BEAT, Slot
+from ..ipc.scoreboard import BEAT, UNFINISHED, Slot
 from ..scoring.messages import Response, error_response
 from ..settings import Settings
 from .jobs import BatchResult, Job, unanswered
@@ -70,6 +70,13 @@ class RequestQueue:
         """Whether a call of `run()` is being made."""
         return any(job.running for job in self._jobs)
 
+    @property
+    def full_for(self) -> float:
+        """Seconds since when the script has had no thread for another call; 0 if it has one."""
+        started = [job.started for job in self._jobs if job.running]
+        full = started and len(started) >= self._script_thread.capacity
+        return time.perf_counter() - max(started) if full else 0.0
+
     def submit(self, exchange: Exchange) -> None:
         """Queues a request for `run()`, or refuses it with 429 when too many wait."""
         if self._stuck:
@@ -96,6 +103,8 @@ class RequestQueue:
             self._script_thread.abandon(job)
             if not (job.claimed or job.running):  # a call that runs, or is about to, still has its deadline
                 self._jobs.pop(job, None)
+            else:
+                self._record_unfinished()
         self.release(exchange)
 
     def release(self, exchange: Exchange) -> None:
@@ -118,6 +127,8 @@ class RequestQueue:
 
     def _on_job_done(self, job: Job) -> None:
         self._jobs.pop(job, None)
+        if self._slot.state[UNFINISHED]:
+            self._record_unfinished()
         response = job.response
         if job.expired:  # answered already
             if response is not None:
@@ -141,6 +152,8 @@ class RequestQueue:
     def _on_batch_done(self, result: BatchResult) -> None:
         for job in result.jobs:
             self._jobs.pop(job, None)
+        if self._slot.state[UNFINISHED]:
+            self._record_unfinished()
         result.drop_expired()  # they are answered already
         if result.jobs:
             self._slot.observe("batch", result.size, len(result.jobs))
@@ -173,8 +186,13 @@ class RequestQueue:
         else:
             self._ticking = False
 
+    def _record_unfinished(self) -> None:
+        """Other workers see no request in flight while such a call goes on, and leave connections to a free worker."""
+        self._slot.state[UNFINISHED] = sum(job.expired or job.abandoned for job in self._jobs)
+
     def _expire_running(self, job: Job) -> None:
         job.expired = True
+        self._record_unfinished()
         text = f"run() did not end within {self._run_limit * 1000:g} ms"
         response = error_response(
             504, "run-timeout", text, "run()", "Raise scoring_timeout_ms, or send fewer rows at a time."

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import math
 import queue
 import signal
 import threading
@@ -46,6 +47,7 @@ class ScriptThread:
         self._finished: deque[Job | BatchResult] = deque()
         self._waking = False
         self._lock = threading.Lock()
+        self.capacity: float = threads  # calls at once
         self._threads = threads
         self._stopping = False
         self._main_jobs: list[Job] = []  # what the main thread runs now
@@ -315,6 +317,7 @@ class AsyncScriptThread(ScriptThread):
 
     def __init__(self, new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         super().__init__()
+        self.capacity = math.inf
         self.user_loop = new_loop()
         self.score: Callable[[Request], Any] = lambda request: None
         self.on_error: Callable[[BaseException, Request], Response] = lambda error, request: unanswered()

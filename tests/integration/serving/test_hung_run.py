@@ -117,21 +117,16 @@ def test_a_call_that_cannot_be_interrupted_costs_only_its_worker(supervised: Sup
     assert supervised.deploy(SCRIPT, workers=2, scoring_timeout_ms=400, drain_timeout=1)["ok"]
     before = set(supervised.pids())
     others: list[requests.Response] = []
-
-    def is_answered() -> bool:
-        others.append(supervised.score(1))
-        return others[-1].status_code == 200
-
     with ThreadPoolExecutor(12) as pool, probed(supervised):
         hung = pool.submit(supervised.score, how, timeout=60)
         wait_until(lambda: counter(supervised, "mldeploy_requests_in_flight") >= 1, what="the call")
+        seen = time.monotonic()
+        wait_until(lambda: time.monotonic() > seen + 0.05, what="a call that is known to be long")
         others += [waiting.result() for waiting in [pool.submit(supervised.score, n) for n in range(10)]]
-        wait_until(is_answered, what="an answer")  # the one that hangs may have accepted all ten
         assert hung.result().status_code == 504
         wait_until(lambda: len(now := set(supervised.pids())) == 2 and now != before, 60, "another worker")
-    # Each had an answer: of the other worker or the new one, or 503 from the one that hangs.
-    for other in others:
-        assert other.status_code == 200 or other.json()["error"]["code"] == "worker-stuck", other.text
+    # Each was answered by the worker that does not hang, which nothing but the call that hangs keeps from it.
+    assert [other.text for other in others if other.status_code != 200] == []
     assert len(before & set(supervised.pids())) == 1, "the other worker was replaced as well"
     assert counter(supervised, "mldeploy_workers_stuck_total") == 1
     assert {supervised.score(n).status_code for n in range(6)} == {200}

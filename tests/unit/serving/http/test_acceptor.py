@@ -9,11 +9,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mldeploy_jupyter.serving.http.acceptor import Acceptor
-from mldeploy_jupyter.serving.ipc.scoreboard import CONNECTIONS, Scoreboard
+from mldeploy_jupyter.serving.http.acceptor import LOOK_INTERVAL, Acceptor
+from mldeploy_jupyter.serving.ipc.scoreboard import (
+    ACCEPTING,
+    CONNECTIONS,
+    IN_FLIGHT,
+    LEAVING,
+    PID,
+    READY,
+    REVISION,
+    Scoreboard,
+    Slot,
+)
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.system.listening_socket import open_listener
 from mldeploy_jupyter.serving.worker.app import App
+from mldeploy_jupyter.serving.worker.connection_sharing import PATIENCE
 
 PROBE = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
 
@@ -22,16 +33,23 @@ class Server:
     """`handed_over` are copies of the sockets that were handed over."""
 
     def __init__(self) -> None:
-        loop, scoreboard = asyncio.get_running_loop(), Scoreboard()
-        self.slot = scoreboard.slot(scoreboard.assign_slot())
+        loop, self.scoreboard = asyncio.get_running_loop(), Scoreboard()
+        self.slot = self.scoreboard.slot(self.scoreboard.assign_slot())
         self.handed_over: list[socket.socket] = []
         self.listener = open_listener("127.0.0.1", 0)
         self.listener.setblocking(False)
-        app = App(Settings(auth_enabled=False), scoreboard, self.slot, loop)
+        app = App(Settings(auth_enabled=False, workers=2), self.scoreboard, self.slot, loop)
         self.acceptor = Acceptor(app, loop, self.listener, self._hand_over)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*self.listener.getsockname())
+
+    def add_worker(self) -> Slot:
+        """Another worker that is free, as this one sees it; it accepts nothing."""
+        slot = self.scoreboard.slot(self.scoreboard.assign_slot())
+        slot.fields[PID] = slot.fields[READY] = slot.state[ACCEPTING] = 1
+        slot.fields[REVISION] = self.slot.fields[REVISION]
+        return slot
 
     def _hand_over(self, fd: int) -> None:
         self.handed_over.append(socket.socket(fileno=os.dup(fd)))
@@ -143,5 +161,57 @@ def test_draining_a_service_that_stops_closes_idle_connections() -> None:
         await asyncio.wait_for(server.acceptor.drained.wait(), 5)
         assert await reader.read() == b"" and server.handed_over == []
         writer.close()
+
+    run(test)
+
+
+def test_a_busy_worker_leaves_a_connection_to_a_free_one_until_it_was_in_vain() -> None:
+    async def test(server: Server) -> None:
+        other = server.add_worker()
+        server.slot.fields[IN_FLIGHT] = 1
+        server.acceptor.accept()
+        loop, began = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+        client = await server.connect()
+        waiting = asyncio.create_task(probe(client))
+        assert await waiting == b"Healthy" and loop.time() - began >= PATIENCE - LOOK_INTERVAL
+        other.fields[IN_FLIGHT] = 1
+        more = await server.connect()
+        assert await probe(more) == b"Healthy"
+        for _, writer in (client, more):
+            writer.close()
+
+    run(test)
+
+
+def test_a_connection_that_was_left_is_accepted_as_soon_as_the_worker_is_free() -> None:
+    async def test(server: Server) -> None:
+        server.add_worker()
+        server.slot.fields[IN_FLIGHT] = 1
+        server.acceptor.accept()
+        client = await server.connect()
+        while not server.slot.state[LEAVING]:
+            await asyncio.sleep(0)
+        server.slot.fields[IN_FLIGHT] = 0
+        assert await probe(client) == b"Healthy" and not server.slot.state[LEAVING]
+        client[1].close()
+
+    run(test)
+
+
+def test_what_another_worker_has_taken_is_waited_for_no_longer() -> None:
+    async def test(server: Server) -> None:
+        server.add_worker()
+        server.slot.fields[IN_FLIGHT] = 1
+        server.acceptor.accept()
+        client = await server.connect()
+        while not server.slot.state[LEAVING]:
+            await asyncio.sleep(0)
+        taken, _ = server.listener.accept()
+        while server.slot.state[LEAVING]:
+            await asyncio.sleep(0.001)
+        taken.close()
+        client[1].close()
+        server.acceptor.pause()
+        assert server.slot.state[ACCEPTING] == 0
 
     run(test)

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from mldeploy_jupyter.serving.ipc.scoreboard import (
+    ACCEPTING,
     ANSWERED,
     CHANGES,
     HISTOGRAMS,
@@ -45,6 +46,7 @@ def test_what_one_process_counts_another_reads() -> None:
 def test_a_dead_worker_leaves_its_counts_and_the_ids_of_its_requests_in_flight() -> None:
     board = Scoreboard()
     slot = assign_slot(board)
+    slot.state[ACCEPTING] = 1
     for status in (200, 200, 503):
         slot.record_request(status, 0.0, {})
     slot.begin_request(b"one")
@@ -54,6 +56,7 @@ def test_a_dead_worker_leaves_its_counts_and_the_ids_of_its_requests_in_flight()
     assert sorted(board.retire_slot(slot.number)) == ["one", "three"]
     assert board.service_fields[LOST] == 2 and board.retire_slot(slot.number) == []
     assert list(board.slot(0).status_counts()) == [(200, 2), (503, 1)]
+    assert slot.state[ACCEPTING] == 0
     again = assign_slot(board)
     assert again.number == slot.number and not list(again.status_counts()) and again.in_flight_ids() == []
 
@@ -155,3 +158,16 @@ def test_a_supervisor_that_died_while_it_moved_counts_blocks_no_reader() -> None
     board = Scoreboard()
     board.service_fields[CHANGES] = 3
     assert board.read_consistently(lambda: "read") == "read"
+
+
+def test_the_fields_of_earlier_versions_are_where_they_were() -> None:
+    """A supervisor and its workers may be of two versions."""
+    board = Scoreboard()
+    slot, after = assign_slot(board), assign_slot(board)
+    slot.begin_request(b"the-id")
+    slot.state[ACCEPTING] = 1
+    memory = bytes(board._memory)
+    start = 4096 + slot.number * 61_440
+    assert int.from_bytes(memory[start + 3 * 8 : start + 4 * 8], "little") == 1  # in flight
+    assert memory[start + 4912 + 511 * 104 :][:7] == b"\x06the-id"
+    assert int.from_bytes(memory[start + 61_440 :][:8], "little") == after.fields[PID]

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT
+from mldeploy_jupyter.serving.ipc.scoreboard import IN_FLIGHT, UNFINISHED
 from mldeploy_jupyter.serving.scoring.messages import Response
 from mldeploy_jupyter.serving.worker.jobs import Job
 from mldeploy_jupyter.serving.worker.script_thread import ScriptThread
-from tests.polling import wait_until
+from tests.polling import wait_for_value, wait_until
 from tests.unit.serving.worker.queue_bench import QueueBench
 
 
@@ -117,4 +117,34 @@ def test_a_call_that_cannot_be_interrupted_makes_the_worker_stuck(waiting: int) 
         assert bench.slot.fields[IN_FLIGHT] == 0
     finally:
         script_thread.blocked.release(1 + waiting)
+        bench.close()
+
+
+def test_a_call_that_goes_on_after_its_request_is_counted_for_the_other_workers() -> None:
+    script_thread = BlockedThread()
+    bench = QueueBench(script_thread, scoring_timeout_ms=100)
+    try:
+        bench.submit("expires")
+        assert bench.answered.wait(60) and bench.answers == [("expires", 504)]
+        assert (bench.slot.fields[IN_FLIGHT], bench.slot.state[UNFINISHED]) == (0, 1) and bench.queue.full_for > 0.1
+        script_thread.blocked.release()
+        wait_for_value(lambda: bench.slot.state[UNFINISHED], 0)
+        assert bench.queue.full_for == 0
+    finally:
+        script_thread.blocked.release()
+        bench.close()
+
+
+def test_a_call_whose_client_has_left_is_counted_for_the_other_workers() -> None:
+    script_thread = BlockedThread()
+    bench = QueueBench(script_thread)
+    try:
+        exchange = bench.submit("leaves")
+        wait_until(lambda: bench.queue.running)
+        bench.loop.call_soon_threadsafe(bench.queue.abandon, exchange)
+        wait_for_value(lambda: (bench.slot.fields[IN_FLIGHT], bench.slot.state[UNFINISHED]), (0, 1))
+        script_thread.blocked.release()
+        wait_for_value(lambda: bench.slot.state[UNFINISHED], 0)
+    finally:
+        script_thread.blocked.release()
         bench.close()
