@@ -10,11 +10,12 @@ import nbformat
 import numpy as np
 import pytest
 
+from mldeploy_jupyter.latency.figures.plotly_drawing import PLOTLY_MIME
 from mldeploy_jupyter.latency.measuring import Ending
 from mldeploy_jupyter.latency.page_theme import set_page_theme
 from mldeploy_jupyter.latency.plan import LatencyPlan, PlannedService
 from mldeploy_jupyter.latency.result import LatencyResult
-from mldeploy_jupyter.notebook.latency.run_view import PLOTLY_MIME, RunView, figure_bundle
+from mldeploy_jupyter.notebook.latency.run_view import RunView, figure_bundle
 from tests.unit.latency.figures.runs import make_samples, ramp, three_services
 
 PLAN = LatencyPlan((PlannedService("churn", "http://127.0.0.1:9000/score"),), rate=100.0, duration=3.0)
