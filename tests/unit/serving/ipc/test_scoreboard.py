@@ -84,13 +84,26 @@ def test_the_usual_request_is_recorded_as_any_other() -> None:
         assert usual.read_histogram(name) == (counts, pytest.approx(total))
 
 
-def test_a_batch_is_recorded_as_as_many_requests() -> None:
+@pytest.mark.parametrize("seconds", [[0.011, 0.012, 0.02], [0.5, 0.0002, 60.0]], ids=["one bucket", "several"])
+def test_a_batch_is_recorded_as_as_many_requests(seconds: list[float]) -> None:
+    board = Scoreboard()
+    batch, singles = assign_slot(board), assign_slot(board)
+    queued = [value / 2 for value in seconds]
+    batch.record_batch(seconds, queued, parse=0.001, run=0.01, serialise=0.002)
+    for value, queue in zip(seconds, queued, strict=True):
+        singles.record_usual(200, value, queue, 0.001, 0.01, 0.002)
+    assert list(batch.status_counts()) == [(200, 3)] and batch.fields[ANSWERED] == 3
+    for name in HISTOGRAMS:
+        counts, total = singles.read_histogram(name)
+        assert batch.read_histogram(name) == (counts, pytest.approx(total))
+
+
+def test_the_requests_of_a_batch_end_together() -> None:
     slot = assign_slot(Scoreboard())
-    slot.record_batch([0.5, 0.25], [0.1, 0.2], parse=0.001, run=0.01, serialise=0.002)
-    assert list(slot.status_counts()) == [(200, 2)] and slot.fields[ANSWERED] == 2
-    assert slot.read_histogram("request")[1] == 0.75
-    counts, total = slot.read_histogram("run")
-    assert (sum(counts), total) == (2, 0.02)
+    indices = [slot.begin_request(b"%d" % n) for n in range(MAX_NAMED_REQUESTS + 2)]
+    slot.end_requests(indices[1:])
+    assert slot.fields[IN_FLIGHT] == 1 and slot.in_flight_ids() == ["0"]
+    assert sorted(slot.begin_request(b"") for _ in range(MAX_NAMED_REQUESTS - 1)) == sorted(indices[1:-2])
 
 
 def test_more_requests_than_have_a_name_are_counted_all_the_same() -> None:
