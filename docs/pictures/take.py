@@ -78,7 +78,7 @@ class Picture:
     services: tuple[str, ...] = ("diabetes",)  # that are deleted afterwards
 
 
-class RunStaysInvalid(Exception):
+class RunStaysInvalid(SystemExit):
     """The machine is too busy for a picture of its latencies."""
 
 
@@ -110,11 +110,11 @@ def measure_the_service(notebook: Notebook) -> None:
         panel.get_by_label("Duration").fill("12")
         panel.get_by_role("button", name="Run", exact=True).click()
         again.wait_for(timeout=60_000)
-        if not panel.get_by_text("These numbers say nothing").count():
+        if not panel.locator(".mld-Message[data-level=error]").count():  # an invalid run, in whatever words
             break
         again.click()
     else:
-        raise RunStaysInvalid(f"{TRIES} runs were invalid")
+        raise RunStaysInvalid(f"no picture: {TRIES} runs were invalid")
     panel.get_by_role("img", name=re.compile("^Latency over time")).wait_for()
 
 
@@ -125,7 +125,7 @@ def wait_for_the_figure(notebook: Notebook) -> None:
         if not last.get_by_text(INVALID).count():
             return
         notebook.run(notebook.page.locator(".jp-Notebook .jp-Cell").count() - 1)
-    raise RunStaysInvalid(f"{TRIES} runs were invalid")
+    raise RunStaysInvalid(f"no picture: {TRIES} runs were invalid")
 
 
 def wait_until_it_is_live(notebook: Notebook) -> None:
