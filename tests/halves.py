@@ -4,22 +4,29 @@
 second one prints comes when the first has ended. The exit code is the first half's that is not 0. With a single
 processor, the halves run one after the other.
 
+With `CI` set, or the option `--again`, up to three tests that failed run once more when both halves have ended. If all
+of them pass, the exit code is 0, and the last lines name them, as `unstable: NAME`.
+
 The halves are fixed, so that every run has the same tests side by side, and each takes about as long as the other.
 A test has a home, ports, engines and a JupyterLab of its own process; nothing else that it may change is shared.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).parents[1]
+CACHES = (".pytest_cache", ".pytest_cache/second")  # `--lf` has to find the failures of both halves
+MOST_AGAIN = 3  # tests; more failures are not chance
 # The second half; the first one is all others. It has every test with a container engine, since some prune theirs.
 SECOND = (
     "tests/integration/cli",
@@ -40,10 +47,44 @@ SECOND = (
 
 
 def half_arguments(options: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What pytest is given for each half. `--lf` has to find the failures of both, so each has its own cache."""
-    first = [*options, *(f"--ignore={path}" for path in SECOND)]
-    second = [*options, "-o", "cache_dir=.pytest_cache/second", *SECOND]
-    return first, second
+    """What pytest is given for each half."""
+    first, second = ([*options, *reporting(Path(cache))] for cache in CACHES)
+    return [*first, *(f"--ignore={path}" for path in SECOND)], [*second, *SECOND]
+
+
+def reporting(cache: Path) -> list[str]:
+    """Options with which `failed_tests` finds what failed."""
+    return ["-o", f"cache_dir={cache}", f"--junit-xml={cache / 'report.xml'}"]
+
+
+def failed_tests(cache: Path) -> list[str] | None:
+    """The tests that failed. None: something else did, as a collection, or what a whole run has to leave behind."""
+    errors = ElementTree.parse(cache / "report.xml").iter("error")
+    if not all(error.get("message", "").startswith("failed on setup") for error in errors):
+        return None
+    return sorted(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
+
+
+def run_again(
+    commands: Sequence[Sequence[str]], caches: Sequence[Path], codes: Sequence[int], out: TextIO, most: int = MOST_AGAIN
+) -> int:
+    """Runs the tests that failed once more, alone. Returns the exit code of the whole run."""
+    unstable: list[str] = []
+    halves = [half for half in zip(commands, caches, codes, strict=True) if half[2]]
+    for _, cache, code in halves:
+        names = failed_tests(cache) if code == 1 else None  # 1: tests failed; others: the run did
+        if names is None:
+            return code
+        unstable += names
+    if len(unstable) > most:
+        return 1
+    for command, _, _ in halves:
+        out.write("\nThe tests that failed run again, alone.\n")
+        out.flush()
+        if code := subprocess.call([*command, "--last-failed", "--last-failed-no-failures=none"]):
+            return code
+    out.write("".join(f"unstable: {name}\n" for name in unstable))
+    return 0
 
 
 class Held:
@@ -78,8 +119,8 @@ class Held:
                     self._lines.append(line)
 
 
-def run(commands: tuple[Sequence[str], Sequence[str]], out: TextIO, *, at_once: bool = True) -> int:
-    """Runs both commands to their end. A signal that ends this process is passed on, and both end by themselves."""
+def run(commands: Sequence[Sequence[str]], out: TextIO, *, at_once: bool = True) -> tuple[int, int]:
+    """Runs two commands to their end. A signal that ends this process is passed on, and both end by themselves."""
     running: list[subprocess.Popen[str]] = []
     received: list[int] = []
 
@@ -104,18 +145,22 @@ def run(commands: tuple[Sequence[str], Sequence[str]], out: TextIO, *, at_once: 
             held = Held(second.stdout, out)
             code = first.wait()
             held.release()
-            code = code or second.wait()
+            codes = code, second.wait()
             held.join(10)
-            return code
+            return codes
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def main(options: Sequence[str]) -> int:
-    first, second = (["pytest", *arguments] for arguments in half_arguments(options))
+    again = bool(os.environ.get("CI")) or "--again" in options
+    commands = [["pytest", *half] for half in half_arguments([one for one in options if one != "--again"])]
     processors = len(os.sched_getaffinity(0))
-    return run((first, second), sys.stdout, at_once=processors > 1)
+    codes = run(commands, sys.stdout, at_once=processors > 1)
+    if again and min(codes) >= 0:
+        return run_again(commands, [Path(cache) for cache in CACHES], codes, sys.stdout)
+    return codes[0] or codes[1]
 
 
 if __name__ == "__main__":
