@@ -36,9 +36,24 @@ describe('an error of a field', () => {
     fireEvent.input(field, { target: { value: '0.04' } });
     expect(screen.queryByText(PROBLEM)).toBeNull(); // while it is typed
     fireEvent.focusOut(field);
-    expect(screen.getByText(PROBLEM)).toBeTruthy();
+    await screen.findByText(PROBLEM); // once it is checked
     expect(field.getAttribute('aria-invalid')).toBe('true');
     expect(document.getElementById(field.getAttribute('aria-describedby')!)!.textContent).toBe(PROBLEM);
+  });
+
+  it('is not that of the value before', async () => {
+    await show(fakePort({ 'form.check': ({ values }) => (values['cpu_cores'] === '2' ? checked({ values }) : samples.check) }));
+    const field = screen.getByLabelText('CPU');
+    fireEvent.input(field, { target: { value: '2' } });
+    fireEvent.focusOut(field); // before it was checked
+    expect(screen.queryByText(PROBLEM)).toBeNull();
+  });
+
+  it('does not appear while something is pressed, which it would move', async () => {
+    await show(fakePort());
+    expect(fireEvent.mouseDown(screen.getByText('Local'))).toBe(false); // the field keeps the focus
+    expect(fireEvent.mouseDown(screen.getByText('Deploy', { selector: 'button' }))).toBe(false);
+    expect(fireEvent.mouseDown(screen.getByLabelText('CPU'))).toBe(true);
   });
 
   it('keeps the form from being sent, and gets the focus', async () => {

@@ -101,6 +101,8 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
   if (!form) return <Awaited failure={failure}>{t`Reading what can be set…`}</Awaited>;
 
   const set = (field: string, value: unknown) => {
+    // What was wrong with an earlier value is not said of this one.
+    if (!left.has(field)) setCheck(before => before && { ...before, problems: before.problems.filter(one => one.field !== field) });
     setValues(before => ({ ...before, [field]: value }));
     setTouched(before => new Set([...before, field]));
   };
@@ -145,8 +147,8 @@ export function FormView({ form: kind, service, workspace, version, given = {}, 
         event.preventDefault();
         void submit();
       }}
-      // A field keeps the focus while a button is pressed: its message would move the button from under the mouse.
-      onMouseDown={event => (event.target as Element).closest('button') && event.preventDefault()}
+      // A field keeps the focus while something is pressed: its message would move that from under the mouse.
+      onMouseDown={event => (event.target as Element).closest('button, label') && event.preventDefault()}
       onFocusOut={event => {
         const field = (event.target as HTMLElement).closest<HTMLElement>('[data-field]')?.dataset['field'];
         if (field && touched.has(field)) setLeft(before => (before.has(field) ? before : new Set([...before, field])));
