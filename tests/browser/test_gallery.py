@@ -91,6 +91,10 @@ def test_a_running_stage_shows_how_far_it_is_in_every_width(gallery: str, page: 
     look(page, gallery, state="deploying")
     bar = page.get_by_role("progressbar", name="Push image").bounding_box()
     assert bar and bar["width"] > 40 and bar["height"] > 4, bar
+    percent = page.locator(".mld-Progress .mld-Num")
+    percent.evaluate("(element) => { element.textContent = '100 %'; }")  # the widest
+    place = percent.bounding_box()  # a narrow panel has no room for it
+    assert place is None or place["height"] < 24, place
 
 
 def test_a_refused_form_names_the_fields_to_correct(gallery: str, page: Any) -> None:

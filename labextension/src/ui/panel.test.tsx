@@ -88,6 +88,17 @@ describe('a live service', () => {
   });
 });
 
+describe('a service that was deleted', () => {
+  it('says nothing of what had gone wrong before', async () => {
+    const port = fakePort();
+    const error = { code: 'cancelled', error: 'the deployment was cancelled', cause: 'c', hint: 'deploy it again' };
+    port.emit('service', { service: samples.service({ state: 'deleted', can: [], tabs: [], error }) });
+    render(<Panel port={port} service="diabetes-regression" />);
+    await screen.findByText(/^It was deleted/);
+    expect(screen.queryByText(error.error)).toBeNull();
+  });
+});
+
 describe('an update of a live service', () => {
   it('leaves the fold where it is until something is heard of it', async () => {
     const port = fakePort();

@@ -174,7 +174,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       {service?.state === 'deleted' && <p class="mld-Note">{t`It was deleted, with its processes, keys and revisions. Its models stay registered.`}</p>}
       {note && <p class="mld-Note">{note}</p>}
       {told?.cause && <Cause cause={told.cause} />}
-      {showsService && service?.error && service.state !== 'live' && <FailureMessage failure={service.error} />}
+      {showsService && service?.error && !/live|deleted/.test(service.state) && <FailureMessage failure={service.error} />}
 
       {serves && showsService && <Facts service={service} />}
       {kept && folds && (
