@@ -41,6 +41,22 @@ run = lambda: fold(follow_events(Path(folder, "events.jsonl"), stop=lambda: True
 from mldeploy_jupyter.core.journal.journal import Journal
 run = lambda: Journal(Path(folder, "events.jsonl")).write("check", "log")
 """,
+    "a journal of 300,000 events archived": """
+from mldeploy_jupyter import Workspace
+from mldeploy_jupyter.deployment.execute import _archive_journal
+from mldeploy_jupyter.deployment.files import journal_path
+workspace = Workspace.get(path=f"{folder}/ws").folder
+journal_path(workspace, "long").parent.mkdir(parents=True, exist_ok=True)
+journal_path(workspace, "long").write_bytes(b"")
+with journal_path(workspace, "long").open("ab") as long:
+    for _ in range(3):
+        shutil.copyfileobj(Path(folder, "events.jsonl").open("rb"), long)
+run = lambda: _archive_journal(workspace, "long")
+""",
+    "a log of 256 MB indexed for a panel": """
+from mldeploy_jupyter.targets.numbered_log import NumberedLog
+run = lambda: NumberedLog(Path(folder, "service.log")).refresh()
+""",
     "the last 20 lines of a log of 256 MB": """
 from mldeploy_jupyter.targets.process_log import read_log
 run = lambda: list(read_log(Path(folder, "service.log"), tail=20))
