@@ -243,7 +243,7 @@ def test_push_goes_on_after_the_registry_was_killed(start_registry: Start, at: i
     assert how(pushed) == ["uploaded"] * 2
     assert read_back(server, "resumed", LARGE)
     resumed = offsets[offsets.index(3_000_000) + 1]
-    begun = server.log().count("POST /v2/resumed/blobs/uploads/") - 1  # one is for the configuration
+    begun = offsets.count(0)  # the log would count the configuration, too, which the accident may hit at the same time
     if at == 3_000_000 or resumed:
         assert 3_000_000 <= resumed <= 3_600_000, offsets  # what had arrived was not sent again
         assert begun == 1
