@@ -57,6 +57,7 @@ class Target:
     planned: PlannedService
     find: Callable[[], Endpoint]
     read_document: Callable[[], dict[str, Any] | None]
+    find_keys: Callable[[], list[str]] = list  # of the body, that the script reads
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,11 @@ class PreparedRun:
 class NoSample(UserErrorException):
     """The service has no sample, and no payload was given. Front ends name their own way to give one.
 
-    `example` is a made-up body of the form that the service takes.
+    `example` is a made-up body of the form that the service takes; `keys` are those that its script reads of a text.
     """
 
-    def __init__(self, what: str, document: dict[str, Any] | None) -> None:
-        self.example = _make_example(document)
+    def __init__(self, what: str, document: dict[str, Any] | None, keys: Sequence[str] = ()) -> None:
+        self.example = _make_example(document, keys)
         super().__init__(
             what,
             why="its script declares no sample, as @input_schema would"
@@ -192,7 +193,19 @@ def _target(service: Measurable) -> Target:
     planned = PlannedService(
         service.name, uri, service.workspace.name, record.target, record.revision, service.count_requests() == 0
     )
-    return Target(planned, service.find_endpoint, service.read_openapi)
+    return Target(planned, service.find_endpoint, service.read_openapi, lambda: _find_keys(service))
+
+
+def _find_keys(service: Measurable) -> list[str]:
+    """The keys that the service's script reads of a body that it parses itself."""
+    from mldeploy_jupyter.core.script.body_keys import find_body_keys
+
+    record = service.record
+    revision = service.workspace.folder.open_store().get_revision(record.name, record.revision)
+    path = (revision.inference_config.get("entry_path") if revision is not None else None) or ""
+    with suppress(OSError, ValueError):
+        return find_body_keys(Path(path).read_text("utf-8"))
+    return []
 
 
 def _foreign_target(address: str, key: str) -> Target:
@@ -216,21 +229,21 @@ def _make_payloads(payload: Any, target: Target, plan: LatencyPlan) -> tuple[lis
         ), "function"
     value = find_example(document) if payload is None else payload
     if value is None:
-        raise NoSample(f"{target.planned.name} has no sample to send", document)
+        raise NoSample(f"{target.planned.name} has no sample to send", document, target.find_keys())
     # The example of the document is a whole body.
     if payload is None:
         return payloads.make_sample(value), "sample"
     return payloads.make_sample(value, document), "value"
 
 
-def _make_example(document: dict[str, Any] | None) -> Any:
+def _make_example(document: dict[str, Any] | None, keys: Sequence[str]) -> Any:
     from mldeploy_jupyter.serving.schema.made_value import make_value
 
     schema = request_schema(document)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         if schema.get("properties"):
             return make_value(schema)
-    return [[1.0, 2.0]]
+    return {key: [[1.0, 2.0]] for key in keys} or [[1.0, 2.0]]
 
 
 def _read_payload_file(path: Path, target: Target) -> tuple[list[Payload], str]:

@@ -1,0 +1,61 @@
+"""Finds what a script that parses its own text reads of it, for an example of a body."""
+
+from __future__ import annotations
+
+import ast
+
+from mldeploy_jupyter.core.errors import EntryScriptError
+from mldeploy_jupyter.core.script.entry_script import Function, iter_bindings, own_nodes, parse_and_compile
+
+_PARSERS = ("json.loads", "loads", "orjson.loads", "ujson.loads")
+
+
+def find_body_keys(text: str) -> list[str]:
+    """The keys that `run()` reads of the JSON object in its first parameter, in the order of the source.
+
+    Empty where it parses nothing, reads no key, or is not Python.
+    """
+    try:
+        tree, _ = parse_and_compile(text, "score.py")
+    except EntryScriptError:
+        return []
+    run = dict(iter_bindings(tree.body)).get("run")
+    if not isinstance(run, Function) or not (arguments := [*run.args.posonlyargs, *run.args.args]):
+        return []
+    body = arguments[0]
+    nodes = list(own_nodes(run))
+    parsed = {body.arg} if _is_object(body.annotation) else set()
+    for node in nodes:
+        if isinstance(node, ast.Assign) and _parses(node.value, body.arg):
+            parsed |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    found = []
+    for node in nodes:
+        source, key = _read_key(node)
+        is_body = (isinstance(source, ast.Name) and source.id in parsed) or _parses(source, body.arg)
+        if is_body and isinstance(key, ast.Constant) and isinstance(key.value, str):
+            found.append((key.lineno, key.col_offset, key.value))
+    return list(dict.fromkeys(key for _, _, key in sorted(found)))
+
+
+def _read_key(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:
+    """What is read, and by which key: of `body["data"]` and `body.get("data")`."""
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        return node.value, node.slice
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:
+        return node.func.value, node.args[0]
+    return None, None
+
+
+def _parses(value: ast.expr | None, parameter: str) -> bool:
+    """Whether the value is the parameter, parsed."""
+    return (
+        isinstance(value, ast.Call)
+        and ast.unparse(value.func) in _PARSERS
+        and bool(value.args)
+        and isinstance(value.args[0], ast.Name)
+        and value.args[0].id == parameter
+    )
+
+
+def _is_object(annotation: ast.expr | None) -> bool:
+    return annotation is not None and ast.unparse(annotation) in ("dict", "Dict", "dict[str, Any]")
