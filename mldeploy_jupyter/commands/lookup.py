@@ -117,10 +117,10 @@ def find_namesake(store: Any, service: str) -> str:
     return record.id if record is not None else ""
 
 
-def all_services(context: Context) -> list[Any]:
+def all_services(context: Context, path: str | None = None) -> list[Any]:
     """The services of every workspace of the user, and of the one found from here, which the list may lack.
 
-    A workspace that cannot be read is skipped, with a note.
+    With `path` that is the one at `path`. A workspace that cannot be read is skipped, with a note.
     """
     from mldeploy_jupyter.api.webservices import Webservice
     from mldeploy_jupyter.core.workspace.folder import find_workspace, list_workspaces
@@ -129,7 +129,7 @@ def all_services(context: Context) -> list[Any]:
     found = []
     folders = list_workspaces(on_broken=lambda error: context.note(f"note: left out: {error.message}"))
     with suppress(WorkspaceError):  # a broken one has its note
-        here = find_workspace()
+        here = find_workspace(path)
         if here is not None and here.root not in {folder.root for folder in folders}:
             folders.append(here)
     for folder in folders:

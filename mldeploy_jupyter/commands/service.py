@@ -43,7 +43,7 @@ def list_services(context: Context, args: Args) -> Result:
         if args.path is not None or type(error) is not WorkspaceError or find_workspace() is not None:
             raise
         workspace, everywhere = None, True
-    services = all_services(context) if workspace is None else Webservice.list(workspace)
+    services = all_services(context, args.path) if workspace is None else Webservice.list(workspace)
     overviews = [read for read in read_overviews(services) if _matches(read.data, args)]
     services = [read.service for read in overviews]
     workspaces = {id(service.workspace): service.workspace for service in services}

@@ -108,7 +108,7 @@ def control_service(
     with _hold_lease(folder, name, required=action != "stop"):
         revision = store.get_revision(name, service.revision) if action == "start" else None
         if revision is not None:
-            working_folder.restore_missing(folder, revision)
+            working_folder.restore_missing(folder, working_folder.follow_move(folder, revision))
         try:
             target.control(service, action, lambda stage, kind, text="", **data: tell(text))
         except TargetFailure as failure:

@@ -15,13 +15,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.bundle import builder
 from mldeploy_jupyter.core.bundle.builder import MODELS, Bundle, damaged_error, has_digest
 from mldeploy_jupyter.core.copying import copy_verified
 from mldeploy_jupyter.core.errors import StorageError
-from mldeploy_jupyter.core.files import make_private_dir
+from mldeploy_jupyter.core.files import make_private_dir, read_json_if_valid, write_json
 from mldeploy_jupyter.core.storage_errors import explain_write_errors
 from mldeploy_jupyter.serving.system.removal import remove_tree
 from mldeploy_jupyter.targets import TargetFailure
@@ -68,6 +68,35 @@ def create(bundle: Bundle, artifacts: ArtifactStore, app: Path, *, check: Callab
             shutil.rmtree(target, ignore_errors=True)
             for name, (digest, size) in files.items():
                 _copy(bundle, f"{model['folder']}/{name}", digest, size, app)
+
+
+def follow_move(folder: WorkspaceFolder, revision: RevisionRecord) -> RevisionRecord:
+    """The revision of a stopped service with the paths of this workspace, which was moved or copied since it was made.
+
+    Without that, a start would look for the folders of the old place, or run in those of the original.
+    """
+    app = working_folder(folder.services / revision.service, revision.number)
+    recorded = Path(str(revision.settings.get("app_root") or ""))
+    depth = len(app.relative_to(folder.root).parts)
+    if recorded == app or recorded.parts[-depth:] != app.parts[-depth:]:
+        return revision
+    old = recorded.parents[depth - 1]
+    live_file = folder.services / revision.service / "live.json"
+    live = read_json_if_valid(live_file)
+    if live is not None:
+        with explain_write_errors(live_file.parent):
+            write_json(live_file, _with_root(live, old, folder.root))
+    settings = _with_root(revision.settings, old, folder.root)
+    return folder.open_store().update_revision(revision.service, revision.number, settings=settings)
+
+
+def _with_root(value: Any, old: Path, new: Path) -> Any:
+    """The data with paths below `new` in place of those below `old`."""
+    if isinstance(value, dict):
+        return {key: _with_root(item, old, new) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_root(item, old, new) for item in value]
+    return f"{new}{value[len(str(old)) :]}" if isinstance(value, str) and value.startswith(f"{old}/") else value
 
 
 def restore_missing(folder: WorkspaceFolder, revision: RevisionRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -77,6 +78,21 @@ def test_the_quickstart_opens_a_copy_of_the_notebook(tmp_path: Path) -> None:
         opened.write_text("worked on")
     tracked = tmp_path / "notebooks" / NOTEBOOKS[0].name
     assert tracked.read_bytes() == NOTEBOOKS[0].read_bytes()
+
+
+def test_a_python_that_is_too_old_is_called_that(tmp_path: Path) -> None:
+    venv = tmp_path / ".ci" / "venv"
+    venv.parent.mkdir()
+    shutil.copy(NOTEBOOKS[0].parents[1] / ".ci" / "venv", venv)
+    old = tmp_path / "python3.9"
+    old.write_text('#!/bin/sh\ncase "$2" in *print*) echo 3.9 ;; *) exit 1 ;; esac\n')
+    old.chmod(0o755)
+    for named, cause in (
+        (old, f"{old} is Python 3.9"),
+        (tmp_path / "none", f"looked for {tmp_path / 'none'} on the PATH"),
+    ):
+        ran = subprocess.run([venv, "demo"], env={**os.environ, "PYTHON": str(named)}, capture_output=True, text=True)
+        assert (ran.returncode, ran.stderr.splitlines()[1]) == (1, f"cause: {cause}")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter import Webservice
+from mldeploy_jupyter.core.store import database
 from mldeploy_jupyter.core.workspace import folder as workspace
 from mldeploy_jupyter.deployment import delete_service, query_status
 from tests.polling import wait_until
+from tests.unit.commands.support import run_line
 
 from .conftest import Site, ask, live, update
 
@@ -39,6 +42,34 @@ def test_the_supervisor_of_a_moved_workspace_is_found_again(site: Site, tmp_path
     finally:
         new.rename(old)
     assert service.state == "Healthy"
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["moved", "copied"])
+def test_a_stopped_service_starts_where_its_workspace_was_moved_to(site: Site, tmp_path: Path, copied: bool) -> None:
+    live(site).stop()
+    old, new = site.folder / ".mldeploy", tmp_path.parent / f"new-{copied}" / ".mldeploy"
+    database._close_all()
+    new.parent.mkdir()
+    if copied:
+        shutil.copytree(old, new)
+    else:
+        old.rename(new)
+    moved = Site(new.parent)
+    (service,) = Webservice.list(moved.ws)
+    try:
+        assert str(new.parent) in run_line(f"service list --all -w {new.parent}").text
+        service.start()
+        assert ask(service) == 1
+        revision = moved.ws.folder.open_store().get_revision("svc", 1)
+        assert revision is not None and revision.settings["app_root"].startswith(f"{new}/")
+    finally:
+        service.delete()
+        wait_until(lambda: moved.processes() == [], what=lambda: f"processes are left: {moved.processes()}")
+        database._close_all()
+        if copied:
+            shutil.rmtree(new.parent)
+        else:
+            new.rename(old)
 
 
 @pytest.mark.parametrize("name", ["two:parts", "line\nbreak", "a b%c;d'e", "ü" * 60])
