@@ -218,6 +218,25 @@ def test_cancel_works_while_the_cell_waits(notebook: Make, tmp_path: Path) -> No
     wait_until(lambda: not made.is_running(2) and not made.is_running(3), 30)
 
 
+def test_all_cells_at_once_have_a_panel_that_works_then_and_later(
+    lab: Lab, kernels: None, page: Any, tmp_path: Path
+) -> None:
+    """The comm is open before the widget can be imported, which takes it over once the cells have ended."""
+    script, gate = gated(tmp_path)
+    made = make_notebook(lab, page, "%load_ext mldeploy_jupyter", script, "%deploy at-once --wait")
+    for index in range(3):
+        made.run(index, wait=False)
+    made.wait_for_state(made.panel(2), "deploying")
+    wait_until(lambda: "loading the model" in made.panel(2).inner_text(), 30, made.panel(2).inner_text)
+    assert made.is_running(2)
+    made.panel(2).get_by_role("button", name="Cancel").click()
+    made.wait_for_state(made.panel(2), "cancelled", seconds=30)
+    wait_until(lambda: not made.is_running(2), 30)
+    gate.touch()
+    made.panel(2).get_by_role("button", name="Deploy again").click()
+    made.wait_for_state(made.panel(2), "live")
+
+
 def test_the_panel_answers_while_a_cell_waits(notebook: Make, tmp_path: Path) -> None:
     script, gate = gated(tmp_path)
     made = notebook(OPEN, "%deploy asked --wait", script, "%deploy asking --wait")
