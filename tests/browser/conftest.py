@@ -27,7 +27,7 @@ PICTURES = Path(__file__).parents[2] / "build" / "browser"  # ignored by git
 
 # The model is plain data: the tests are of the page, and a library's import would only cost time.
 SCRIPT = """\
-%%entry_script --no-check
+%%entry_script score.py --no-check
 import json, os, time
 
 def init():

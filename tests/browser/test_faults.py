@@ -39,7 +39,7 @@ ESCAPES = (
 )
 
 SCRIPT_OF_ALL = f"""\
-%%entry_script --no-check
+%%entry_script score.py --no-check
 import os, sys
 
 XSS, UNICODE, ESCAPES = {XSS!r}, {UNICODE!r}, {ESCAPES!r}
@@ -220,7 +220,7 @@ def test_fault_34_a_bar_is_one_line_and_a_long_line_is_cut_in_the_page_only(host
 
 
 FLOOD = """\
-%%entry_script --no-check
+%%entry_script score.py --no-check
 def init():
     pass
 
