@@ -43,7 +43,7 @@ SAVE = 'Path("messages.json").write_text(json.dumps(_messages));'
 
 # A service that waits for a gate in init(); until then it prints numbers, each of which becomes an event.
 SCRIPT = f"""\
-%%entry_script --no-check
+%%entry_script score.py --no-check
 import os, sys, time
 
 def init():
