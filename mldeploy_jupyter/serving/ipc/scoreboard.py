@@ -74,6 +74,8 @@ RESTARTS, LOST, STUCK, OVER_MEMORY, RECYCLED = range(5)
 CHANGES = 5  # odd while a dead worker's counts are being moved to slot 0
 _SERVICE_BYTES = 4096
 
+_SLOT_STARTS = [(_SERVICE_BYTES + number * _SLOT_BYTES) // 8 for number in range(1, SLOTS)]  # in 64-bit fields
+
 SERVICE_COUNTERS = {
     RESTARTS: ("mldeploy_worker_restarts_total", "Workers that were started in the place of one that died."),
     LOST: ("mldeploy_requests_lost_total", "Requests that were in flight when their worker died."),
@@ -309,12 +311,14 @@ class Scoreboard:
         """
         words, revision = self._words, slot.fields[REVISION]
         accepting = free = sooner = False
-        for number in range(1, SLOTS):
-            start = (_SERVICE_BYTES + number * _SLOT_BYTES) // 8
-            state = start + _STATE_START // 8
-            if not words[state + ACCEPTING] or words[state + UNFINISHED] or number == slot.number:
+        own = (_SERVICE_BYTES + slot.number * _SLOT_BYTES) // 8
+        for start in _SLOT_STARTS:
+            if not words[start + PID] or start == own:  # first: it touches no further page of a slot that is free
                 continue
-            if words[start + PID] and words[start + READY] and words[start + REVISION] == revision:
+            state = start + _STATE_START // 8
+            if not words[state + ACCEPTING] or words[state + UNFINISHED]:
+                continue
+            if words[start + READY] and words[start + REVISION] == revision:
                 accepting = True
                 sooner = sooner or not words[state + LEAVING] or words[state + LEAVING] > busy_since
                 free = free or (not words[start + IN_FLIGHT] and words[state + ACCEPTED_AT] <= since)
