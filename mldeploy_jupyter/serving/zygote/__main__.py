@@ -147,11 +147,10 @@ class Zygote:
         os.close(write)
         pid = os.read(read, 32)
         os.close(read)
+        os.waitpid(intermediate, 0)  # from now on the fork is the supervisor's child, which may wait for it
         for fd in fds:
             os.close(fd)
-        # Before the intermediate process has ended, which takes the kernel as long as a fork.
         self._answer(order, pid=int(pid or 0))
-        os.waitpid(intermediate, 0)
         return None
 
     def _become_worker(self, order: dict[str, Any], fds: list[int], write: int, intermediate: int) -> Channel:
