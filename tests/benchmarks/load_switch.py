@@ -51,8 +51,8 @@ def kill_a_worker(place: Site) -> Killed:
     victim.send_signal(signal.SIGSTOP)
     time.sleep(IN_HAND_SECONDS)
     ports = client_ports(victim)
+    killed = Killed(victim.pid, time.monotonic(), ports)  # a client may notice before this thread runs again
     victim.send_signal(signal.SIGKILL)
-    killed = Killed(victim.pid, time.monotonic(), ports)
     while time.monotonic() < killed.moment + 30:
         now = place.workers()
         if victim.pid not in now and len(now) == len(before):
