@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 COMM_MESSAGES = ("comm_msg", "comm_close")
 
-
 WIDGET_TARGET = "jupyter.widget"
+CONTROL_TARGET = "jupyter.widget.control"  # asked by a page that loads, for the states of all widgets
 WIDGET_PROTOCOL = "2.1.0"  # of ipywidgets 8; not asked for, because its import takes 50 ms
 STATIC = Path(__file__).with_name("static")
 
@@ -125,20 +126,50 @@ def make_unbound_comm(target: str, data: dict[str, Any]) -> Any:
     if ipykernel.version_info[:2] < (7, 4) or not Kernel.initialized():  # type: ignore[attr-defined]
         return None
 
-    class Parentless:
-        """The kernel, as far as a comm uses it, outside of any request."""
+    class Parentless(threading.local):
+        """The kernel, as far as a comm uses it, outside of any request but one for the widget's state.
+
+        A page that loads knows the state by its parent. Only the header is told, so it binds nothing.
+        """
 
         def __init__(self, kernel: Any) -> None:
+            self.answered: dict[str, Any] = {}
             self.session, self.iopub_socket = kernel.session, kernel.iopub_socket
 
         def get_parent(self, channel: str | None = None) -> dict[str, Any]:
-            return {}
+            return self.answered
 
     class UnboundComm(BaseComm):
         kernel: Any = Parentless(Kernel.instance())
 
+        def handle_msg(self, msg: Any) -> None:
+            data = msg["content"]["data"]
+            asks = isinstance(data, dict) and data.get("method") == "request_state"
+            self.kernel.answered = msg["header"] if asks else {}
+            try:
+                super().handle_msg(msg)
+            finally:
+                self.kernel.answered = {}
+
     make: Any = UnboundComm
     return make(target_name=target, data=data, metadata={"version": WIDGET_PROTOCOL})
+
+
+@contextmanager
+def states_by_comm() -> Iterator[None]:
+    """While this lasts, a page that loads asks every comm for its state, and not ipywidgets for those of all widgets.
+
+    ipywidgets would leave out the comm of an `EarlyConnector`, and the page would have no panels.
+    """
+    from comm import get_comm_manager
+    from ipywidgets import Widget
+
+    targets = get_comm_manager().targets
+    known = targets.pop(CONTROL_TARGET, None)
+    try:
+        yield
+    finally:
+        targets[CONTROL_TARGET] = known or Widget.handle_control_comm_opened
 
 
 def take_queued_messages(kernel: Any, take: Callable[[str, Any], bool]) -> None:

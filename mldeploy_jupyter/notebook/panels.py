@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mldeploy_jupyter.core.imports import without_collections
 from mldeploy_jupyter.latency.page_theme import set_page_theme
-from mldeploy_jupyter.notebook.busy_kernel import EarlyConnector, take_queued_messages
+from mldeploy_jupyter.notebook.busy_kernel import EarlyConnector, states_by_comm, take_queued_messages
 from mldeploy_jupyter.notebook.wording import in_notebook_words
 
 if TYPE_CHECKING:
@@ -108,18 +108,20 @@ class Panels:
         return getattr(getattr(self._shell, "kernel", None), "io_loop", None)
 
     def _import_next(self) -> None:
-        if self._to_import:
+        if isinstance(self._connector, EarlyConnector) and WIDGET not in self._to_import[1:]:
+            self._to_import = [name for name in self._to_import if name != WIDGET]
+            self._take_connector_over(self._connector)
+        elif self._to_import:
             with suppress(Exception), without_collections():  # what needs it will meet an error again
                 import_module(self._to_import.pop(0))
-        if isinstance(self._connector, EarlyConnector) and WIDGET not in self._to_import:
-            self._take_connector_over(self._connector)
 
     def _take_connector_over(self, early: EarlyConnector) -> None:
         """Makes the widget of the connector's comm, by which a page that is loaded again finds it."""
         try:
-            from mldeploy_jupyter.notebook.panel_widget import PanelWidget
+            with without_collections(), states_by_comm():
+                from mldeploy_jupyter.notebook.panel_widget import PanelWidget
 
-            self._connector = PanelWidget(early)
+                self._connector = PanelWidget(early)
         except (ImportError, OSError) as error:
             self._give_up(error)
             early.close()
@@ -232,8 +234,9 @@ class Panels:
 
     def _connect(self) -> PanelWidget | EarlyConnector | None:
         if self._connector is None and not self._failed:
-            # Where the widget's module is there already, or an output needs its view, there is nothing to gain.
-            early = self._loop() is not None and WIDGET not in sys.modules and find_place(self._shell.user_ns) == "page"
+            # Where ipywidgets is there already, or an output needs the widget's view, there is little to gain.
+            early = self._loop() is not None and "ipywidgets" not in sys.modules
+            early = early and find_place(self._shell.user_ns) == "page"
             self._connector = self._make_early() if early else self._make_widget()
         return self._connector
 

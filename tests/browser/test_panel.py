@@ -237,6 +237,22 @@ def test_all_cells_at_once_have_a_panel_that_works_then_and_later(
     made.wait_for_state(made.panel(2), "live")
 
 
+def test_a_page_that_is_loaded_again_before_the_widget_is_there_has_its_panel(
+    lab: Lab, kernels: None, page: Any, tmp_path: Path
+) -> None:
+    """The connector's comm alone answers, as in the moment after the first %deploy."""
+    wait = "from mldeploy_jupyter.notebook import panels\npanels.PREPARE_SECONDS = 3600\n%load_ext mldeploy_jupyter"
+    script, gate = gated(tmp_path)
+    gate.touch()
+    made = make_notebook(lab, page, wait, script, "%deploy loaded-again", "import sys\n'ipywidgets' in sys.modules")
+    made.run_all()
+    made.wait_for_state(made.panel(2), "live")
+    assert made.text(3).endswith("False")
+    made.save()
+    made.reload()
+    made.wait_for_state(made.panel(2), "live")
+
+
 def test_the_panel_answers_while_a_cell_waits(notebook: Make, tmp_path: Path) -> None:
     script, gate = gated(tmp_path)
     made = notebook(OPEN, "%deploy asked --wait", script, "%deploy asking --wait")

@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/preact';
+import { act, cleanup, fireEvent, render, screen, waitFor, within } from '@testing-library/preact';
 import { afterEach, describe, expect, it } from 'vitest';
 import { fakePort } from '../testing/fake_port';
 import * as samples from '../testing/samples';
@@ -112,6 +112,43 @@ describe('an update of a live service', () => {
     port.emit('deployment', { timeline: samples.timeline({ deployment: 'd-9' }) });
     await screen.findByRole('timer');
     expect(screen.queryByText(/^Updated in/)).toBeNull();
+  });
+});
+
+describe('what was heard of a service before its newest deployment', () => {
+  const watching = (answers = {}) => {
+    const port = fakePort(answers);
+    const watched: string[] = [];
+    const { subscribe } = port;
+    port.subscribe = (topic, params, ...rest) => {
+      if (topic === 'deployment') watched.push((params as { deployment: string }).deployment);
+      return subscribe(topic, params, ...rest);
+    };
+    return { port, watched };
+  };
+
+  it('does not lead a panel back from the deployment that was begun again', async () => {
+    const { port, watched } = watching({ 'deployment.retry': { deployment: 'd-2' } });
+    port.emit('deployment', { timeline: samples.timeline({ state: 'cancelled', can: ['retry'] }) });
+    port.emit('service', { service: samples.service({ state: 'cancelled', deployment: 'd-1', revision: 0 }) });
+    render(<Panel port={port} service="diabetes-regression" deployment="d-1" />);
+    fireEvent.click(await screen.findByText('Deploy again'));
+    await waitFor(() => expect(watched).toEqual(['d-1', 'd-2']));
+    await act(async () => port.emit('deployment', { timeline: { ...samples.live, deployment: 'd-2' } }));
+    await act(async () => port.emit('service', { service: samples.service({ deployment: 'd-2' }) }));
+    await screen.findByText('Live');
+    port.emit('service', { service: samples.service({ deployment: 'd-3' }) });
+    await waitFor(() => expect(watched).toEqual(['d-1', 'd-2', 'd-3']));
+  });
+
+  it('does not lead a panel back from an update that is live at once', async () => {
+    const { port, watched } = watching();
+    port.emit('service', { service: samples.service({ deployment: 'd-0' }) });
+    port.emit('deployment', { timeline: { ...samples.live, deployment: 'd-1' } });
+    render(<Panel port={port} service="diabetes-regression" deployment="d-1" begins />);
+    await screen.findByText('Live');
+    await act(async () => port.emit('service', { service: samples.service({ deployment: 'd-1' }) }));
+    expect(watched).toEqual(['d-1']);
   });
 });
 

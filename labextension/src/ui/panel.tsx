@@ -76,7 +76,10 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
 
   // A panel that was not opened for one deployment, or whose deployment went live, goes on with the service's next.
   const shown = timeline?.deployment === watched ? timeline : null;
-  const follows = !watched || (!!shown && !isRunning(shown) && (!pinned || shown.state === 'live') && service?.deployment !== watched);
+  // What is heard of the service may be older than that deployment, until it has named it.
+  const named = useRef(begun || begins ? '' : pinned);
+  if (heard?.deployment === watched) named.current = watched;
+  const follows = !watched || (named.current === watched && !!shown && !isRunning(shown) && (!pinned || shown.state === 'live'));
   useEffect(() => {
     if (follows && service?.deployment) setWatched(service.deployment);
   }, [follows, service?.deployment]);

@@ -151,11 +151,15 @@ def test_a_kernel_imports_what_the_answers_need() -> None:
 
 
 def test_a_page_is_connected_before_ipywidgets_is_imported() -> None:
-    """The comm opens first and needs none of it; the widget that takes it over has the state that the page was sent."""
+    """The comm opens first and needs none of it; the widget that takes it over has the state that the page was sent.
+
+    Until ipywidgets knows the widget, it is not asked for the states of all: a page that loads would miss this one.
+    """
     code = """
 import json, sys
 from ipykernel.kernelapp import IPKernelApp
 from types import SimpleNamespace
+from comm import get_comm_manager
 from IPython.core.interactiveshell import InteractiveShell
 from mldeploy_jupyter.notebook import busy_kernel
 from mldeploy_jupyter.notebook.panels import Panels
@@ -167,6 +171,7 @@ class Comm:
 
     def on_msg(self, callback):
         self.callback = callback
+        controlled.append(busy_kernel.CONTROL_TARGET in get_comm_manager().targets)
 
     def send(self, data, *_, **__):
         sent.append(data)
@@ -179,7 +184,7 @@ def make_comm(data):
     before.extend(name for name in ("ipywidgets", "anywidget", "sqlalchemy") if name in sys.modules)
     return Comm()
 
-opened, before, later = {}, [], []
+opened, before, later, controlled = {}, [], [], []
 busy_kernel.make_comm = make_comm
 loop = SimpleNamespace(call_later=lambda seconds, run: later.append(run))
 shell = SimpleNamespace(user_ns={}, kernel=SimpleNamespace(io_loop=loop))
@@ -192,10 +197,12 @@ for data in ({"method": "custom", "content": hello}, {"method": "request_state"}
 drawn = panels.is_drawn
 while later:
     later.pop()()
+controlled.append(busy_kernel.CONTROL_TARGET in get_comm_manager().targets)
 widget = panels._connector
 state = widget.get_state()
 print(json.dumps({
     "before": before,
+    "controlled": controlled,
     "drawn": drawn,
     "kind": type(widget).__name__,
     "connection": widget.connection is early.connection,
@@ -210,6 +217,7 @@ panels.close()
     seen = json.loads(done.stdout.splitlines()[-1])
     assert seen == {
         "before": [],
+        "controlled": [False, False, True],
         "drawn": True,
         "kind": "PanelWidget",
         "connection": True,
