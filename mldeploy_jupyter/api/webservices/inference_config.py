@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import KnownNames
+from mldeploy_jupyter.api.arguments import KnownNames, check_path
 from mldeploy_jupyter.api.azure_names import INFERENCE_CONFIG, AzureNames
 from mldeploy_jupyter.api.environments import sections
 from mldeploy_jupyter.api.environments.environment import Environment
@@ -115,6 +115,7 @@ class InferenceConfig(KnownNames, AzureNames):
         `note` gets a line for each key that v1 ignored; by default it is a warning. Raises `ConfigError` with the path
         of everything that is wrong in the file, and as the constructor does.
         """
+        path = check_path("path", path, 'path="inferenceconfig.json"')
         kwargs = {
             **read_inference_config(path, need_script="entry_script" not in changes, note=note or warn),
             **changes,
