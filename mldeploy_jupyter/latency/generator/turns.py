@@ -14,6 +14,8 @@ from mldeploy_jupyter.latency.recording import Outcome
 
 BURST = 32  # requests that are sent before the loop gets its turn again, where many are overdue
 
+ROUNDING = 1e-6  # seconds; a request that is due at a turn's end belongs to the next one, however the sums are rounded
+
 REFUSED_PAUSE = 0.1  # seconds that a user waits who got no connection
 
 
@@ -96,7 +98,7 @@ class OpenTurn(Turn):
     def _ring(self) -> None:
         for _ in range(BURST):
             planned, now = self.left + self._offset, monotonic()
-            if planned >= self.end:
+            if planned > self.end - ROUNDING:
                 if now >= self.end:
                     self.finish()
                     return
