@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.request import Request, urlopen
@@ -155,7 +156,8 @@ def settled(service: object, body: str) -> dict[str, Memory]:
         time.sleep(3)
         family = {supervisor, *children(supervisor)}
         if family == before:
-            return weighed(supervisor)
+            with suppress(ProcessLookupError):  # one has ended since
+                return weighed(supervisor)
         before = family
 
 
