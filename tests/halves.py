@@ -4,7 +4,7 @@
 second one prints comes when the first has ended. The exit code is the first half's that is not 0. With a single
 processor, the halves run one after the other.
 
-With `CI` set, or the option `--again`, up to three tests that failed run once more when both halves have ended. If all
+With `CI` set, or the option `--again`, up to ten tests that failed run once more when both halves have ended. If all
 of them pass, the exit code is 0, and the last lines name them, as `unstable: NAME`.
 
 The halves are fixed, so that every run has the same tests side by side, and each takes about as long as the other.
@@ -26,7 +26,7 @@ from typing import TextIO
 
 ROOT = Path(__file__).parents[1]
 CACHES = (".pytest_cache", ".pytest_cache/second")  # `--lf` has to find the failures of both halves
-MOST_AGAIN = 3  # tests; more failures are not chance
+MOST_AGAIN = 10  # tests, one in a thousand of all; more failures are not chance
 # The second half; the first one is all others. It has every test with a container engine, since some prune theirs.
 SECOND = (
     "tests/integration/cli",
@@ -129,18 +129,21 @@ def run(commands: Sequence[Sequence[str]], out: TextIO, *, at_once: bool = True)
         for process in running:
             process.send_signal(number)
 
+    def follow(process: subprocess.Popen[str]) -> None:
+        running.append(process)
+        for number in received:  # it may have come before
+            process.send_signal(number)
+
     # The terminal sends Ctrl-C to all of its processes.
     before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
     before[signal.SIGTERM] = signal.signal(signal.SIGTERM, pass_on)
     try:
         first = subprocess.Popen(commands[0], text=True)
-        running.append(first)
+        follow(first)
         if not at_once:
             first.wait()
         with subprocess.Popen(commands[1], text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as second:
-            running.append(second)
-            for number in received:  # the handler may have come before it
-                second.send_signal(number)
+            follow(second)
             assert second.stdout is not None
             held = Held(second.stdout, out)
             code = first.wait()

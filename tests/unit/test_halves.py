@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.halves import ROOT, SECOND, half_arguments, reporting, run, run_again
+from tests.halves import MOST_AGAIN, ROOT, SECOND, half_arguments, reporting, run, run_again
 
 
 def test_the_halves_are_all_tests_and_share_none() -> None:
@@ -103,7 +103,10 @@ def test_a_test_that_fails_again_fails_the_run(tmp_path: Path, half: int) -> Non
     [
         ("def broken(:", 2),  # no collection
         (LEAKING, 1),  # what is only seen at the end of a whole run
-        (UNSTABLE + "".join(f"def test_{n}(): assert is_second_time('{n}')\n" for n in range(2)), 1),  # four failures
+        (
+            UNSTABLE + "".join(f"def test_{n}(): assert is_second_time('{n}')\n" for n in range(MOST_AGAIN - 1)),
+            1,
+        ),  # two more
         (STEADY, 0),
     ],
 )
