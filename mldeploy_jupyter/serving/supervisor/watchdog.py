@@ -33,6 +33,8 @@ STOPPED_CHECKS = 4  # checks in a row, a second apart, that find a process stopp
 
 SILENT_CHECKS = 7  # checks in a row without a heartbeat, which come every 2 seconds
 
+FREE_CHECKS = 3  # the last of them, in which no call keeps the global lock: one that has just ended needs time to beat
+
 SLOW_INTERVAL = 5.0  # seconds between two questions whether the zygote answers and the folder is there
 
 PING_WAIT = 2.0  # seconds for a worker's loop to answer a question, and for its other threads after its silence
@@ -44,10 +46,14 @@ LOCK_PATIENCE = 10.0  # seconds of waiting for a lock, without using the CPU, th
 
 @dataclass
 class _Seen:
-    """What the checks saw of one worker: its last beat, and how many checks in a row found it silent or stopped."""
+    """What the checks saw of one worker: its last beat, and how many checks in a row found it so.
+
+    `free`: silent, although no call keeps the global lock.
+    """
 
     beat: int = 0
     silent: int = 0
+    free: int = 0
     stopped: int = 0
 
 
@@ -88,13 +94,18 @@ class Watchdog:
         if not worker.has_heartbeat or worker.kill_failure is not None:
             return
         fields = worker.scoreboard.slot(worker.slot).fields
-        seen.beat, seen.silent = int(fields[BEAT]), seen.silent + 1 if fields[BEAT] == seen.beat else 0
-        if seen.silent < SILENT_CHECKS:
+        if fields[BEAT] != seen.beat:
+            seen.beat, seen.silent, seen.free = int(fields[BEAT]), 0, 0
+            return
+        seen.silent += 1
+        if seen.silent <= SILENT_CHECKS - FREE_CHECKS:
             return
         if fields[IN_FLIGHT] and worker.request("stack", PING_WAIT) is None:
-            seen.silent = 0  # run() keeps the global lock, and has its time limit: `check_heartbeat`
+            seen.silent = seen.free = 0  # run() keeps the global lock, and has its time limit: `check_heartbeat`
             return
-        _end(worker, hang_failure(worker, f"its event loop has not moved for {SILENT_CHECKS} s"), self._log)
+        seen.free += 1
+        if seen.free >= FREE_CHECKS:
+            _end(worker, hang_failure(worker, f"its event loop has not moved for {SILENT_CHECKS} s"), self._log)
 
 
 def start_watchdog(

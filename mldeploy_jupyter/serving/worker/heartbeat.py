@@ -18,6 +18,10 @@ INTERVAL = 2.0  # seconds between two beats
 
 SCRIPT_SILENCE = 5.0  # seconds in which the script's thread, which runs no call, must take a job; else it hangs
 
+LATE = (
+    1.0  # seconds by which a beat may be late; after that the process may have stood still, and no thread is to blame
+)
+
 
 class Heartbeat:
     """The beats of one worker. Everything runs on the loop's thread.
@@ -44,6 +48,7 @@ class Heartbeat:
         self._has_answered: Callable[[], bool] = lambda: True
         self._oldest: object = None
         self._since = 0.0
+        self._last = clock()
         self._stuck = False
 
     def beat(self) -> None:
@@ -56,11 +61,12 @@ class Heartbeat:
 
     def _check(self, script_thread: ScriptThread) -> None:
         now, oldest, running = self._clock(), self._queue.oldest, self._queue.running
+        stood_still, self._last = now - self._last > INTERVAL + LATE, now
         moved = oldest is not None and oldest is not self._oldest
         self._oldest = oldest
         if self._has_answered():
             self._has_answered, self._since = script_thread.poke(), now
-        elif running or moved:
+        elif running or moved or stood_still:
             self._since = now
         elif now - self._since > SCRIPT_SILENCE:
             self._stuck = True

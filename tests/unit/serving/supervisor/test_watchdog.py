@@ -143,6 +143,35 @@ def test_a_call_that_keeps_the_global_lock_has_its_time_limit() -> None:
     assert worker.killed
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_call_that_ends_while_the_worker_is_asked_gives_it_time_to_beat(ended: bool) -> None:
+    """Its other threads answer at once; the loop beats a moment later."""
+    worker = beating_worker()
+    slot = worker.scoreboard.slot(worker.slot)
+    slot.begin_request(b"r")
+    asked = 0
+
+    def request(kind: str, timeout: float) -> dict[str, object]:
+        nonlocal asked
+        asked += 1
+        return {"frames": []}
+
+    worker.request = request  # type: ignore[method-assign]
+    watchdog = Watchdog(lambda: [worker], FakeLog())
+    while not asked:
+        watchdog.check()
+    if ended:
+        slot.end_request(-1)
+        watchdog.check()
+    assert not worker.killed
+    slot.fields[BEAT] += 1
+    for _ in range(SILENT_CHECKS):
+        watchdog.check()
+    assert not worker.killed
+    watchdog.check()
+    assert worker.killed
+
+
 def test_a_worker_that_a_signal_stopped_is_ended_in_any_state() -> None:
     with sleeping_process() as pid:
         worker = beating_worker(pid)

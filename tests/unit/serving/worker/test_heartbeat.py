@@ -74,6 +74,17 @@ def test_a_thread_that_makes_calls_or_has_taken_jobs_is_left_alone() -> None:
     assert clockwork.stuck == 1
 
 
+def test_a_process_that_stood_still_blames_no_thread() -> None:
+    clockwork = Clockwork(ScriptThread())
+    clockwork.tick()
+    clockwork.tick(60)
+    clockwork.tick()
+    assert clockwork.stuck == 0
+    for _ in range(2):
+        clockwork.tick()
+    assert clockwork.stuck == 1
+
+
 def test_an_idle_thread_answers_and_no_job_seems_to_wait() -> None:
     script_thread = ScriptThread()
     thread = threading.Thread(target=script_thread.serve)
