@@ -262,7 +262,10 @@ class SupervisorClient:
         raise TargetFailure({"code": "init-timeout", "stage": "init", "message": f"not ready after {limit:g} s"})
 
     def stop(self) -> None:
-        """Lets the supervisor drain and end, or kills it; then kills what a killed supervisor left behind."""
+        """Lets the supervisor drain and end, or kills it; then kills what a killed supervisor left behind.
+
+        One that is only starting is killed. Its caller has ended, or it would hold the service's lease.
+        """
         from mldeploy_jupyter.serving.supervisor.orphans import kill_orphans
 
         process = self.find_process()
@@ -281,6 +284,9 @@ class SupervisorClient:
                     except ProcessLookupError:
                         break
                 self._wait(0.01)
+        for pid in Processes().list_supervisors_in(self.folder):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         kill_orphans(self.folder)
         # A supervisor that was killed could not remove its description; nor can anybody on a read-only disk.
         with suppress(OSError):

@@ -56,7 +56,7 @@ def serve() -> int:
     try:
         configuration = read_configuration(os.environ)
         folder = configuration.folder
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = claim_folder(folder)
         if lock is None:
             return _report(EXIT_LOCKED, f"another process serves from {folder}", "give each container its own folder")

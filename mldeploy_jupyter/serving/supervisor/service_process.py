@@ -105,10 +105,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
 def claim_folder(folder: Path) -> int | None:
     """Locks the folder and clears what a supervisor that was killed left there; None when another one holds it.
 
-    The lock is a descriptor, and lasts as long as the process. Raises `FileNotFoundError` where the parent folder is
-    missing: its workspace may be away, and a folder in its place would keep it from coming back.
+    The lock is a descriptor, and lasts as long as the process. Raises `FileNotFoundError` where the folder is missing:
+    the service was deleted while this process started, or its workspace is away.
     """
-    folder.mkdir(mode=0o700, exist_ok=True)
     with contextlib.suppress(
         PermissionError
     ):  # a volume or tmpfs that belongs to root, and that everybody may write to

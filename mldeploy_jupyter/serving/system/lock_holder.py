@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 
@@ -35,7 +36,20 @@ class Processes:
 
         The first call reads about every process, so it is for a folder whose lock is gone.
         """
-        return self._supervisors.get(str(folder), 0)
+        return next(iter(self._supervisors.get(str(folder), ())), 0)
+
+    def list_supervisors_in(self, folder: Path) -> list[int]:
+        """The pids of all supervisors that were started for the folder and are in it, also of those that only start.
+
+        One in a container may have been started for a folder of the same path.
+        """
+        return [pid for pid in self._supervisors.get(str(folder), ()) if self._is_in(pid, folder)]
+
+    def _is_in(self, pid: int, folder: Path) -> bool:
+        try:
+            return os.path.samefile(self._proc / str(pid) / "cwd", folder)
+        except OSError:
+            return False
 
     @cached_property
     def _lock_holders(self) -> dict[str, list[int]]:
@@ -48,13 +62,13 @@ class Processes:
         return found
 
     @cached_property
-    def _supervisors(self) -> dict[str, int]:
+    def _supervisors(self) -> dict[str, list[int]]:
         """The pids of all supervisors, by the folder that their command line names."""
-        found: dict[str, int] = {}
+        found: dict[str, list[int]] = {}
         for pid in procfs.list_pids(self._proc):
             words = procfs.read_file(pid, "cmdline", self._proc).split("\0")
             if SUPERVISOR in words and "--folder" in words[:-1]:
-                found.setdefault(words[words.index("--folder") + 1], pid)
+                found.setdefault(words[words.index("--folder") + 1], []).append(pid)
         return found
 
 

@@ -14,9 +14,12 @@ import pytest
 
 from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.serving.supervisor import EXIT_LOCKED
+from mldeploy_jupyter.serving.supervisor.service_process import EXIT_FOLDER_ABSENT
 from mldeploy_jupyter.serving.system.identity import folder_identity
+from mldeploy_jupyter.serving.system.lock_holder import Processes
 from mldeploy_jupyter.targets import TargetFailure
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
+from tests.polling import wait_until
 
 
 @pytest.fixture
@@ -137,3 +140,30 @@ def test_a_supervisor_whose_socket_was_removed_is_not_called_gone(service: Path)
         SupervisorClient(service).call("status")
     assert failure.value.failure["what"] == "the supervisor of svc cannot be reached"
     assert "/somewhere/control.sock" in failure.value.failure["why"]
+
+
+@pytest.fixture
+def starting(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A supervisor that is not ready to be found: it waits for its standard input."""
+    with SupervisorClient(tmp_path / "svc").spawn(0, prewarm=True) as process:
+        wait_until(lambda: Processes().find_supervisor(tmp_path / "svc") == process.pid)
+        yield process
+        process.kill()
+
+
+def test_a_supervisor_that_is_only_starting_is_ended(tmp_path: Path, starting: subprocess.Popen[bytes]) -> None:
+    (tmp_path / "copy").mkdir()
+    SupervisorClient(tmp_path / "copy").stop()  # of another service
+    assert starting.poll() is None
+    SupervisorClient(tmp_path / "svc").stop()
+    wait_until(lambda: starting.poll() is not None)
+
+
+def test_a_supervisor_that_starts_when_its_service_was_deleted_ends(
+    tmp_path: Path, starting: subprocess.Popen[bytes]
+) -> None:
+    shutil.rmtree(tmp_path / "svc")
+    assert starting.stdin is not None
+    starting.stdin.close()
+    wait_until(lambda: starting.poll() is not None)
+    assert starting.returncode == EXIT_FOLDER_ABSENT and not (tmp_path / "svc").exists()

@@ -9,8 +9,8 @@ from mldeploy_jupyter.serving.supervisor.service_process import EXIT_FOLDER_ABSE
 
 
 def test_a_folder_has_one_supervisor(tmp_path: Path) -> None:
-    lock = claim_folder(tmp_path / "svc")
-    assert lock is not None and claim_folder(tmp_path / "svc") is None
+    lock = claim_folder(tmp_path)
+    assert lock is not None and claim_folder(tmp_path) is None
     os.close(lock)
 
 

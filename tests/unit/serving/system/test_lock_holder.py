@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mldeploy_jupyter.serving.system.lock_holder import Processes, find_control_socket
+from mldeploy_jupyter.serving.system.lock_holder import SUPERVISOR, Processes, find_control_socket
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -63,9 +63,20 @@ def test_a_supervisor_without_its_folder_is_found_by_its_command_line(tmp_path: 
         (tmp_path / str(pid)).mkdir()
         (tmp_path / str(pid) / "cmdline").write_bytes(b"\0".join(word.encode() for word in words) + b"\0")
 
-    module = "mldeploy_jupyter.serving.supervisor"
-    process(5, "python", "-m", module, "--folder", "/w/services/other", "--port", "0")
+    process(5, "python", "-m", SUPERVISOR, "--folder", "/w/services/other", "--port", "0")
     process(6, "vim", "--folder", "/w/services/svc")
-    process(7, "python", "-P", "-m", module, "--folder", "/w/services/svc", "--port", "0")
+    process(7, "python", "-P", "-m", SUPERVISOR, "--folder", "/w/services/svc", "--port", "0")
     assert Processes(tmp_path).find_supervisor(Path("/w/services/svc")) == 7
     assert Processes(tmp_path).find_supervisor(Path("/w/services/sv")) == 0
+
+
+def test_a_supervisor_of_a_container_in_a_folder_of_the_same_path_is_another_one(tmp_path: Path) -> None:
+    folder, other, words = tmp_path / "svc", tmp_path / "other", ("python", "-m", SUPERVISOR, "--folder")
+    for pid, cwd in ((5, folder), (6, other), (7, folder)):
+        cwd.mkdir(exist_ok=True)
+        (tmp_path / str(pid)).mkdir()
+        (tmp_path / str(pid) / "cwd").symlink_to(cwd)
+        (tmp_path / str(pid) / "cmdline").write_text("\0".join((*words, str(folder), "")))
+    assert sorted(Processes(tmp_path).list_supervisors_in(folder)) == [5, 7]
+    folder.rmdir()
+    assert Processes(tmp_path).list_supervisors_in(folder) == []
