@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import weakref
 from contextlib import suppress
@@ -66,14 +67,21 @@ class Snapshot:
         self._remove = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
         store, log = self._files()
         copy = folder / "store.db"
-        shutil.copyfile(store, copy)
-        with suppress(FileNotFoundError):
-            shutil.copyfile(log, folder / "store.db-wal")
+        _copy_file(store, copy)
+        if log.exists():
+            _copy_file(log, folder / "store.db-wal")
         engine = sa.create_engine(
             sa.URL.create("sqlite", database=str(copy)), poolclass=sa.NullPool, json_deserializer=load_json
         )
         sa.event.listen(engine, "connect", lambda connection, _: read_damaged_text(connection))
         return engine
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copies a file in another process: one that closes a file loses its locks on it, those of SQLite as well."""
+    copied = subprocess.run(["cp", source, target], stderr=subprocess.PIPE, text=True)
+    if copied.returncode:
+        raise OSError(copied.stderr.strip())
 
 
 def _make_folder() -> Path:

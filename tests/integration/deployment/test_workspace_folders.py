@@ -21,6 +21,7 @@ def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: 
     service = live(site)
     copy = tmp_path / "copy" / ".mldeploy"
     original = site.folder / ".mldeploy"
+    database._close_all()
     shutil.copytree(original, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
     folder = workspace.load_workspace(copy)
     record = site.ws.folder.open_store().get_service("svc")

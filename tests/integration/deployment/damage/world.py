@@ -164,6 +164,7 @@ def mend_essential(world: World) -> None:
         pass
     if config.exists():
         inventory.remove(config)
+    database._close_all()
     for path in (store, store.with_name("store.db-wal"), store.with_name("store.db-shm")):
         if path.exists():
             try:
@@ -171,7 +172,6 @@ def mend_essential(world: World) -> None:
                     inventory.remove(path)
             except OSError:
                 inventory.remove(path)
-    database._close_all()
     carry_out(command("workspace", "create", "--exist-ok"))
     try:
         _open().folder.open_store().list_services()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,3 +52,24 @@ def test_reads_use_a_snapshot_where_the_file_cannot_be_opened(
 
     monkeypatch.setattr(database, "_enter", full)
     assert [service.name for service in store.list_services()] == ["a"]
+
+
+def test_a_snapshot_leaves_the_locks_of_open_connections(store: Store, tmp_path: Path) -> None:
+    """A process that closes a file loses its POSIX locks on it; another one may then damage the store."""
+    store.save_service(ServiceRecord("a", "local", "Local"))
+    inodes = {str(path.stat().st_ino) for path in tmp_path.glob("store.db*")}
+
+    def locked() -> set[str]:
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        return {f[5].rpartition(":")[2] for f in lines if f[1] == "POSIX" and f[4] == str(os.getpid())} & inodes
+
+    before = locked()
+    assert before
+    snapshot = Snapshot(tmp_path / "store.db")
+    assert names(snapshot) == ["a"] and locked() == before
+    snapshot.close()
+
+
+def test_a_file_that_cannot_be_copied_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"store\.db"):
+        Snapshot(tmp_path / "store.db").engine()
