@@ -72,11 +72,13 @@ def acquire_lease(
 
 
 def has_live_holder(store: Store, service: str) -> bool:
-    """Whether a process that may still live holds the lease."""
+    """Whether a process that may still live holds the lease, and not for a deployment that has ended."""
     lease = store.leases.get(service)
     if lease is None or process_identity.is_alive(lease.runner) is False:
         return False
-    return store.leases.remaining(lease) > 0
+    deployment = store.get_deployment(lease.holder)
+    has_ended = deployment is not None and deployment.state != "running"
+    return not has_ended and store.leases.remaining(lease) > 0
 
 
 def is_overdue(store: Store, lease: LeaseRecord) -> bool:

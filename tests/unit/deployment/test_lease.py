@@ -11,7 +11,7 @@ from mldeploy_jupyter.core import process_identity
 from mldeploy_jupyter.core.errors import DeploymentInProgress, StoreError
 from mldeploy_jupyter.core.records import DeploymentRecord
 from mldeploy_jupyter.core.store.store import Store
-from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, Heartbeat, acquire_lease
+from mldeploy_jupyter.deployment.lease import LEASE_SECONDS, Heartbeat, acquire_lease, has_live_holder
 from tests.polling import wait_until
 
 
@@ -34,6 +34,7 @@ def holds(store: Store) -> str:
 def test_the_second_holder_is_told_the_id_of_the_first(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local"))
     acquire_lease(store, "svc", "one")
+    assert has_live_holder(store, "svc")
     with pytest.raises(DeploymentInProgress) as error:
         acquire_lease(store, "svc", "two")
     assert error.value.deployment_id == "one"
@@ -56,6 +57,7 @@ def test_a_holder_on_another_machine_is_believed_until_its_lease_runs_out(store:
 def test_the_lease_of_a_deployment_that_has_ended_is_taken_over(store: Store) -> None:
     store.add_deployment(DeploymentRecord("one", "svc", "local", state="live"))
     store.leases.acquire("svc", "one", LEASE_SECONDS, process_identity.identify_process())
+    assert not has_live_holder(store, "svc")
     acquire_lease(store, "svc", "two")
     assert holds(store) == "two"
 
