@@ -62,10 +62,10 @@ def write_keys(path: Path, keys: ServiceKeys) -> None:
     """Writes the file whole or not at all; only its owner may read it.
 
     Until `confirm_keys` is called, `are_confirmed` says that a running service may still have the keys before these.
+    The service's folder must exist: a service that is deleted meanwhile must not get another one.
     """
     data = {"primaryKey": keys.primary, "secondaryKey": keys.secondary, "tokenSecret": keys.token_secret}
     with explain_write_errors(path.parent, unchanged="the keys are as they were"):
-        make_private_dir(path.parent)
         unconfirmed = _unconfirmed(path)
         unconfirmed.touch(mode=0o600)
         try:
@@ -85,12 +85,20 @@ def confirm_keys(path: Path) -> None:
     _unconfirmed(path).unlink(missing_ok=True)
 
 
-def ensure_keys(path: Path, primary: str | None = None, secondary: str | None = None) -> ServiceKeys:
-    """The service's keys, written to the file if they changed: those given, else those in the file, else new ones."""
+def ensure_keys(
+    path: Path, primary: str | None = None, secondary: str | None = None, *, make_folder: bool = False
+) -> ServiceKeys:
+    """The service's keys, written to the file if they changed: those given, else those in the file, else new ones.
+
+    `make_folder` makes the service's folder, where a deployment begins with its keys.
+    """
     if not (primary or secondary):
         current = read_keys(path)
         if current is not None and current.token_secret:
             return current  # nothing is written, not even a lock: the disk may be read-only
+    if make_folder:
+        with explain_write_errors(path.parent, unchanged="the keys are as they were"):
+            make_private_dir(path.parent)
     with _lock(path):
         return _ensure(path, primary, secondary)
 
@@ -157,6 +165,5 @@ def _lock(path: Path) -> Iterator[None]:
     """Serializes changes of the file: read, change and write are one step."""
     with ExitStack() as stack:
         with explain_write_errors(path.parent, unchanged="the keys are as they were"):
-            make_private_dir(path.parent)
             stack.enter_context(file_lock(path.with_name(f".{path.name}.lock")))
         yield

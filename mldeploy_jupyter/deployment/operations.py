@@ -24,6 +24,8 @@ from mldeploy_jupyter.deployment.services.status import require_local
 from mldeploy_jupyter.targets import Action, LogLine, NumberedLog, TargetFailure
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
@@ -179,7 +181,7 @@ def regenerate_key(folder: WorkspaceFolder, name: str, which: str, value: str | 
     failure = target.status(service).failure or {}
     if failure.get("code") == "supervisor-silent":
         raise _explain_failure(service, failure)
-    replaced = keys.replace_key(folder.services / service.name / "keys.json", which, value)
+    replaced = keys.replace_key(_keys_path(folder, service), which, value)
     _pass_keys(folder, service)
     return replaced
 
@@ -240,11 +242,22 @@ def _explain_failure(service: ServiceRecord, failure: dict[str, Any]) -> Mldeplo
 
 def _ensure_keys(folder: WorkspaceFolder, service: ServiceRecord) -> keys.ServiceKeys:
     """The keys in the service's file, which the running service has too when this returns."""
-    path = folder.services / service.name / "keys.json"
+    path = _keys_path(folder, service)
     found = keys.ensure_keys(path)
     if not keys.are_confirmed(path):  # the process that wrote them was killed before the service had them
         _pass_keys(folder, service)
     return found
+
+
+def _keys_path(folder: WorkspaceFolder, service: ServiceRecord) -> Path:
+    path = folder.services / service.name / "keys.json"
+    if not path.parent.is_dir():
+        raise WebserviceException(
+            f"{service.name} has no keys",
+            why=f"it is being deleted, or its folder was removed: {path.parent}",
+            hint=f"deploy it again, or delete it with `mldeploy service delete -n {service.name}`",
+        )
+    return path
 
 
 def _pass_keys(folder: WorkspaceFolder, service: ServiceRecord) -> None:

@@ -116,7 +116,7 @@ class ProcessTarget:
         was_stopped = process is None and bool(supervisor.read_live()) and not supervisor.has_crashed()
         _replace_exposed_keys(supervisor, lambda text: emit("rollout", "log", text))
         # Also for a running service: one made by an older version has no secret for tokens.
-        ensure_keys(keys_path, *(given_keys if process is None else ()))
+        ensure_keys(keys_path, *(given_keys if process is None else ()), make_folder=True)
         if process is None:
             # After a crash the old revision is brought back too, and serves on if the new one fails.
             resume = bool(supervisor.read_live()) and not was_stopped

@@ -52,8 +52,10 @@ def record_service_event(
     written for a service whose folder is gone, or on a disk that is full.
     """
     data, asked = data or {}, asked or utc_now()
+    # A service is live when it begins, and who stops it knows: such an event is news only after another one.
+    create = 0 if kind in ("live", "stopped") else os.O_CREAT
     try:
-        descriptor = private_opener(str(events_path(folder, service)), os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        descriptor = private_opener(str(events_path(folder, service)), os.O_RDWR | os.O_APPEND | create)
     except OSError:
         return False
     try:
@@ -69,7 +71,7 @@ def record_service_event(
         if last is not None and asked < str(last.get("time") or "") <= utc_now():  # later: the clock was set back
             return False
         if last is None and kind in ("live", "stopped"):
-            return False  # a service is live when it begins, and who stops it knows; what differs is news
+            return False
         event = {"time": asked, "kind": kind, "text": text, "data": data}
         line = json.dumps(event).encode() + b"\n"
         if len(content) > MAX_BYTES:

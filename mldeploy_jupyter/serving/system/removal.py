@@ -9,12 +9,40 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+ATTEMPTS = 100  # to remove a folder in which other processes make files meanwhile; each of them makes a few at most
+
+# What an attempt fails with where something was made, or removed, by another process meanwhile.
+CHANGED_MEANWHILE = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT}
+
 
 def remove_tree(path: Path) -> list[OSError]:
     """Removes a folder and what is below it, as far as possible; follows no link. Returns why the rest is left.
 
-    A file or a link in its place is removed, too, and folders without rights get them first. `shutil.rmtree` calls
-    itself for each level, and fails with a `RecursionError` below about a thousand.
+    A file or a link in its place is removed, too, and folders without rights get them first. What another process
+    makes in it meanwhile, such as a line about a service that just ended, is removed as well.
+    """
+    errors: list[OSError] = []
+    for _ in range(ATTEMPTS):
+        errors = _remove_once(path)
+        if _is_gone(path):
+            return []
+        if any(error.errno not in CHANGED_MEANWHILE for error in errors):
+            break
+    return errors
+
+
+def _is_gone(path: Path) -> bool:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno in (errno.ENOENT, errno.ENOTDIR)
+    return False
+
+
+def _remove_once(path: Path) -> list[OSError]:
+    """Removes what is there. Returns what could not be removed, and why.
+
+    `shutil.rmtree` calls itself for each level, and fails with a `RecursionError` below about a thousand.
     """
     errors: list[OSError] = []
     try:

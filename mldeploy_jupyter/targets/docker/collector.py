@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.files import (
     atomic_write,
     file_identity,
-    make_private_dir,
     open_lock_file,
     open_private,
     read_json_if_valid,
@@ -131,11 +130,12 @@ class LogCollector:
     @contextmanager
     def _lock(self) -> Iterator[_LogFile | None]:
         """The log file, locked for this process; None when another one has the lock, or the service was deleted."""
-        if not self._has_folder():
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            lock = open_lock_file(self._path.with_name(LOCK_FILE))
+        except FileNotFoundError:  # the service's folder, which nobody may make again once the service was deleted
             yield None
             return
-        make_private_dir(self._path.parent)
-        lock = open_lock_file(self._path.with_name(LOCK_FILE))
         try:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

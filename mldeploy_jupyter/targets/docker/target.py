@@ -107,7 +107,7 @@ class DockerTarget:
                 containers.remove(container)
             layout = replace(layout, others=[])
             is_running = layout.serving is not None and layout.serving.is_running
-            ensure_keys(keys_path, *(() if is_running else given_keys))
+            ensure_keys(keys_path, *(() if is_running else given_keys), make_folder=True)
             rollout = Rollout(
                 containers,
                 folder,

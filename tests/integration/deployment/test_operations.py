@@ -26,6 +26,7 @@ from mldeploy_jupyter.core.errors import (
     WebserviceException,
     WebserviceNotFound,
 )
+from mldeploy_jupyter.deployment import record_service_event
 from tests.polling import wait_until
 
 from .conftest import BROKEN, SLOW, Site, live, supervisor_pid
@@ -207,6 +208,32 @@ def test_delete_ends_a_deployment_under_way_and_leaves_nothing(site: Site) -> No
     wait_until(lambda: len(site.processes()) >= 2, what=lambda: "it did not begin")
     service.delete()
     wait_until(lambda: site.processes() == [], what=lambda: f"left: {site.processes()}")
+    with pytest.raises(WebserviceNotFound):
+        Webservice(site.ws, "svc")
+    assert not (site.folder / ".mldeploy/services/svc").exists()
+
+
+def test_nothing_that_is_written_meanwhile_is_in_the_way_of_a_delete(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A panel notes that the service died while its folder is being removed, and asks for the keys of one without."""
+    service = live(site)
+    folder, removed = site.ws.folder, os.rmdir
+    noted: list[bool] = []
+
+    def note_first(path: str, **options: int | None) -> None:
+        if os.path.basename(path) == "svc" and not noted:
+            noted.append(record_service_event(folder, "svc", "died", "Its process is gone"))
+        removed(path, **options)
+        if os.path.basename(path) == "svc":
+            with pytest.raises(WebserviceException, match="svc has no keys"):
+                service.get_keys()
+            with pytest.raises(WebserviceException, match="svc has no keys"):
+                service.regen_key("Primary")
+
+    monkeypatch.setattr(os, "rmdir", note_first)
+    service.delete()
+    assert noted == [True]  # a file that was not there when the folder's files were listed
     with pytest.raises(WebserviceNotFound):
         Webservice(site.ws, "svc")
     assert not (site.folder / ".mldeploy/services/svc").exists()

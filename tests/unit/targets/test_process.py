@@ -132,7 +132,7 @@ def test_keys_are_replaced_when_the_port_was_free_without_a_stop(
     target: ProcessTarget, tmp_path: Path, settings: dict[str, Any], died: bool, told: str
 ) -> None:
     folder = tmp_path / "svc"
-    before = ensure_keys(folder / "keys.json")
+    before = ensure_keys(folder / "keys.json", make_folder=True)
     write_json(folder / "live.json", {"settings": settings})
     if died:
         write_json(folder / "supervisor.json", {"pid": 1, "started": "1", "folder": folder_identity(folder)})
