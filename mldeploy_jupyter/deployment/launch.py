@@ -195,7 +195,7 @@ def _spawn_runner(folder: WorkspaceFolder, record: DeploymentRecord, secrets: di
 
 
 def _start_thread(folder: WorkspaceFolder, record: DeploymentRecord, spec: LaunchSpec, now: Callable[[], str]) -> None:
-    from mldeploy_jupyter.deployment.execute import run_deployment  # most callers leave it to a runner
+    from mldeploy_jupyter.deployment.execution.execute import run_deployment  # most callers leave it to a runner
 
     if spec.clients:
         journal = Journal(journal_path(folder, record.id), now)

@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
     with without_collections():
         from mldeploy_jupyter.core.patience import patience, retry
         from mldeploy_jupyter.core.workspace import folder
-        from mldeploy_jupyter.deployment.execute import run_deployment
+        from mldeploy_jupyter.deployment.execution.execute import run_deployment
 
     path = Path(root)
     with patience():  # the workspace's disk may be away

@@ -42,7 +42,7 @@ PREPARED = (  # what the first %deploy and its panel import, in this order: a th
 WIDGET = "mldeploy_jupyter.notebook.panel_widget"
 PREPARED_NEXT = (  # the widget that takes the connector over; what requests of a panel import beside it, and updates
     WIDGET,
-    "mldeploy_jupyter.deployment.execute",
+    "mldeploy_jupyter.deployment.execution.execute",
     "mldeploy_jupyter.core.diagnosis",
     "mldeploy_jupyter.core.checked_connections",
     "packaging.requirements",

@@ -43,7 +43,7 @@ run = lambda: Journal(Path(folder, "events.jsonl")).write("check", "log")
 """,
     "a journal of 300,000 events archived": """
 from mldeploy_jupyter import Workspace
-from mldeploy_jupyter.deployment.execute import _archive_journal
+from mldeploy_jupyter.deployment.execution.ending import archive_journal
 from mldeploy_jupyter.deployment.files import journal_path
 workspace = Workspace.get(path=f"{folder}/ws").folder
 journal_path(workspace, "long").parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ journal_path(workspace, "long").write_bytes(b"")
 with journal_path(workspace, "long").open("ab") as long:
     for _ in range(3):
         shutil.copyfileobj(Path(folder, "events.jsonl").open("rb"), long)
-run = lambda: _archive_journal(workspace, "long")
+run = lambda: archive_journal(workspace, "long")
 """,
     "a log of 256 MB indexed for a panel": """
 from mldeploy_jupyter.targets.numbered_log import NumberedLog

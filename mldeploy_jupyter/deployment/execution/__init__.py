@@ -1,0 +1,1 @@
+"""Carries one deployment out: its stages, and how it ends."""
