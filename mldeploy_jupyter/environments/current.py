@@ -79,7 +79,13 @@ def _version_and_path(python: str) -> tuple[str, list[str]]:
         return "{}.{}.{}".format(*sys.version_info[:3]), [entry for entry in sys.path if Path(entry).is_absolute()]
     try:
         done = subprocess.run(
-            [python, "-c", SHOW_PATH], capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL
+            [python, "-c", SHOW_PATH],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            # From 3.13 on, `-c` imports modules before it runs anything; interpreters before 3.11 do not know `-P`.
+            env={**os.environ, "PYTHONSAFEPATH": "1"},
         )
         version, path = json.loads(done.stdout.splitlines()[-1])
     except OSError as error:
