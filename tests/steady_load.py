@@ -7,6 +7,8 @@ import subprocess
 import sys
 from typing import Any
 
+from tests.polling import wait_until
+
 # A process of its own, so that the work of a test does not slow the load down.
 _LOAD = """
 import json, os, sys, threading, time
@@ -48,7 +50,8 @@ def client(number):
 clients = [threading.Thread(target=client, args=(number,)) for number in range(threads)]
 [thread.start() for thread in clients]
 print("begun", flush=True)
-sys.stdin.read()
+for line in sys.stdin:
+    print(len(done), flush=True)
 seconds = time.monotonic() - begin
 ends.set()
 [thread.join() for thread in clients]
@@ -80,6 +83,17 @@ class SteadyLoad:
         if self._process.returncode is None:
             self._process.kill()
             self._process.communicate()
+
+    def wait_for(self, requests: int, seconds: float = 120.0) -> None:
+        """Waits until so many more requests have been answered: a busy machine makes fewer of them in a second."""
+        wanted = self._count() + requests
+        wait_until(lambda: self._count() >= wanted, seconds, lambda: f"{wanted} requests, of {self._count()}")
+
+    def _count(self) -> int:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
     def end(self) -> dict[str, Any]:
         """`requests`, `failures` (texts), `median`, `max` and `seconds` of the whole load."""

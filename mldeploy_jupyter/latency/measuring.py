@@ -28,7 +28,7 @@ MAX_LAG = 1000 * LATE_SECONDS  # milliseconds at p99 by which the load's own pro
 
 STOLEN_SHARE = 0.005  # of the processors' time, from which on the host of a virtual machine is named as the cause
 
-CANCEL_SECONDS = 10.0  # that the process may take to end when it is told to; then it is killed
+CANCEL_SECONDS = 30.0  # that the process may take to end when it is told to; then it is killed
 
 STOP_FILE = "stop"  # beside the samples: whoever makes it ends the run
 

@@ -45,7 +45,7 @@ BROKEN = "def init():\n    raise ValueError('no such thing')\n\ndef run(data):\n
 def ready(service: Webservice) -> bool:
     """Whether a worker answers requests now."""
     try:
-        return requests.get(service.scoring_uri.replace("/score", "/ready"), timeout=10).status_code == 200
+        return requests.get(service.scoring_uri.replace("/score", "/ready"), timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 
@@ -94,7 +94,7 @@ class Site:
 
 def live(site: Site, **config: object) -> Webservice:
     service = site.deploy(**config)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     return service
 
 
@@ -124,7 +124,7 @@ def wait_until_loading(site: Site, name: str = "svc") -> None:
 
 def ask(service: Webservice) -> object:
     key = {"Authorization": f"Bearer {service.get_keys()[0]}"}
-    return requests.post(service.scoring_uri, json=1, headers=key, timeout=20).json()["answer"]
+    return requests.post(service.scoring_uri, json=1, headers=key, timeout=60).json()["answer"]
 
 
 def supervisor_pid(site: Site) -> int:

@@ -77,19 +77,19 @@ def deploy(ws: Workspace) -> None:
 def update(ws: Workspace) -> None:
     service = Webservice(ws, "svc")
     service.update(inference_config=InferenceConfig(entry_script=str(ws.folder.root.parent / "score.py")))
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
 
 
 def scale(ws: Workspace) -> None:
     service = Webservice(ws, "svc")
     service.update(worker_count=2)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
 
 
 def rollback(ws: Workspace) -> None:
     service = Webservice(ws, "svc")
     service.rollback()
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
 
 
 OPERATIONS: dict[str, Callable[[Workspace], object]] = {

@@ -18,7 +18,7 @@ from tests.polling import wait_until
 from .conftest import Site, ready
 
 HEAD = "import os, time\n\ndef now():\n    open('@HERE@', 'w').write(repr(time.time()))\n\n"
-SOON = 10.0  # seconds; wanted is 1 on a quiet machine, and a busy one takes several times as long
+SOON = 60.0  # seconds; wanted is 1 on a quiet machine. A cause that waits for a limit takes minutes: init() has five
 TAIL = "\ndef run(data):\n    return 1\n"
 
 
@@ -30,7 +30,7 @@ def fail(
     site.write((HEAD + body + TAIL).replace("@HERE@", str(happened)))
     service = site.deploy(models=models, **config)
     with pytest.raises(DeploymentFailed) as error:
-        service.wait_for_deployment(timeout_sec=120)
+        service.wait_for_deployment(timeout_sec=240)
     ended = time.time()
     if happened.exists():
         assert ended - float(happened.read_text()) < limit, "the cause came too late"
@@ -132,7 +132,7 @@ def test_a_slow_init_within_its_time_is_waited_for_and_reported(site: Site) -> N
     """Fault 14."""
     site.write("import time\n\ndef init():\n    time.sleep(6)\n" + TAIL)
     service = site.deploy(init_timeout=60)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     assert any("init()" in line for line in service.journal.read_text().splitlines() if '"progress"' in line)
 
 
@@ -152,11 +152,11 @@ def test_a_script_that_cannot_serve_is_refused_before_anything_is_begun(site: Si
 @pytest.mark.parametrize("text", ["def init():\n  )\n", "def init():\n    pass\n"], ids=["syntax", "no run"])
 def test_a_script_that_was_broken_meanwhile_is_refused_in_the_check(site: Site, text: str) -> None:
     service = site.deploy()
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     site.write(text)
     service.reload()
     with pytest.raises(DeploymentFailed) as error:
-        service.wait_for_deployment(timeout_sec=60)
+        service.wait_for_deployment(timeout_sec=240)
     assert error.value.cause.code == "InvalidEntryScript" and "score.py" in str(error.value)
     assert service.run({})["answer"] == 1
 
@@ -198,7 +198,7 @@ def test_an_out_of_memory_kill_is_certain_where_the_cgroup_says_so(site: Site, m
     """Fault 11's deployment side: the kernel's counter tells, so the cause does not say probably."""
     site.write(HEAD.replace("@HERE@", str(site.folder / "x")) + "def init():\n    pass\n" + TAIL)
     service = site.deploy()
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     move(site, memory_cgroup)
     error = fail(site, "def init():\n    now()\n    held = [bytearray(10**7) for _ in range(10**4)]\n", limit=2 * SOON)
     assert error.cause.code == "out-of-memory"
@@ -214,7 +214,7 @@ def test_a_worker_that_the_kernel_kills_under_load_is_explained(site: Site, memo
         "    while data != '0':\n        held.append(bytearray(b'x') * 10**7)\n    return 1\n"
     )
     service = site.deploy()
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     move(site, memory_cgroup)
     service.restart()
     with pytest.raises(ScoringError) as error:

@@ -122,7 +122,7 @@ def test_a_deployment_on_a_full_disk_names_the_disk(disk: Disk) -> None:
 
 
 def test_without_the_reserve_a_service_can_be_deleted(disk: Disk, site: Site) -> None:
-    site.deploy("other").wait_for_deployment(timeout_sec=60)  # has the same bundle, which frees nothing with the first
+    site.deploy("other").wait_for_deployment(timeout_sec=240)  # has the same bundle, which frees nothing with the first
     wait_for_runners(site)
     (site.ws.folder.root / "store.db.reserve").unlink()
     disk.fill()

@@ -135,7 +135,7 @@ def test_a_service_that_was_never_live_cannot_be_started(site: Site) -> None:
     site.write(BROKEN)
     service = site.deploy()
     with pytest.raises(DeploymentFailed):
-        service.wait_for_deployment(timeout_sec=60)
+        service.wait_for_deployment(timeout_sec=240)
     with pytest.raises(WebserviceException, match="never been live"):
         service.start()
     service.stop()
@@ -156,7 +156,7 @@ def test_a_worker_that_dies_comes_back(site: Site) -> None:
         except ScoringError:
             return False
 
-    wait_until(answers, what=lambda: "no worker came back", seconds=10)
+    wait_until(answers, what=lambda: "no worker came back")
 
 
 def test_a_supervisor_that_dies_leaves_no_worker_and_can_be_started(site: Site) -> None:
@@ -243,7 +243,7 @@ def test_a_model_in_use_is_not_deleted(site: Site) -> None:
     (site.folder / "m.txt").write_text("m")
     model = Model.register(site.ws, str(site.folder / "m.txt"), "m")
     service = site.deploy(models=[model])
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     with pytest.raises(ModelInUse, match="svc"):
         model.delete()
     service.delete()

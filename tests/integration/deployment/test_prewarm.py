@@ -30,7 +30,7 @@ def record_of(site: Site, **changed: Any) -> DeploymentRecord:
 def test_the_caller_starts_the_supervisor_and_it_imports_the_scripts_modules(site: Site) -> None:
     site.write("import colorsys\n\ndef init():\n    pass\n\ndef run(data):\n    return colorsys.rgb_to_hsv(1, 0, 0)\n")
     service = site.deploy()
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     ahead = json.loads((service.journal.parent / PREWARM_FILE).read_text())
     supervisor = SupervisorClient(site.ws.folder.services / "svc")
     assert ahead["pid"] == (supervisor.find_process() or {})["pid"]
@@ -39,7 +39,7 @@ def test_the_caller_starts_the_supervisor_and_it_imports_the_scripts_modules(sit
     assert service.run({}) == [0.0, 1.0, 1]
     site.script(2)
     again = site.deploy()
-    again.wait_for_deployment(timeout_sec=60)
+    again.wait_for_deployment(timeout_sec=240)
     assert not (again.journal.parent / PREWARM_FILE).exists()
 
 

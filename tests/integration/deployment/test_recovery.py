@@ -30,7 +30,7 @@ def test_a_runner_killed_after_any_event_is_found_and_deploying_again_converges(
     monkeypatch.setenv("KILL_AFTER", str(event))
     service = site.deploy()
     try:
-        service.wait_for_deployment(timeout_sec=30)
+        service.wait_for_deployment(timeout_sec=240)
     except DeploymentInterrupted as error:
         states = [e for e in read_events(service.journal) if e.kind == "state"]
         assert states[-1].data["state"] == "interrupted"
@@ -46,7 +46,7 @@ def test_a_runner_killed_after_any_event_is_found_and_deploying_again_converges(
     monkeypatch.undo()
     site.script(2)
     again = site.deploy()
-    again.wait_for_deployment(timeout_sec=60)
+    again.wait_for_deployment(timeout_sec=240)
     assert again.run({})["answer"] == 2
     assert [r["outcome"] for r in again.revisions].count("live") == 1
 
@@ -55,19 +55,19 @@ def test_a_runner_killed_after_any_event_is_found_and_deploying_again_converges(
 def test_the_old_revision_serves_on_when_the_runner_of_an_overwrite_dies(
     site: Site, monkeypatch: pytest.MonkeyPatch, event: int
 ) -> None:
-    site.deploy().wait_for_deployment(timeout_sec=60)
+    site.deploy().wait_for_deployment(timeout_sec=240)
     monkeypatch.setattr(launch, "RUNNER", ["-P", HARNESS])
     monkeypatch.setenv("KILL_AFTER", str(event))
     site.script(2)
     service = site.deploy()
     with pytest.raises(DeploymentInterrupted) as error:
-        service.wait_for_deployment(timeout_sec=30)
+        service.wait_for_deployment(timeout_sec=240)
     assert "revision 1 still serves" in error.value.why
     assert (service.state, service.run({})["answer"]) == ("Healthy", 1)
 
 
 def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site) -> None:
-    site.deploy().wait_for_deployment(timeout_sec=60)
+    site.deploy().wait_for_deployment(timeout_sec=240)
     site.write(SLOW)
     service = site.deploy()
     wait_until_loading(site)
@@ -75,7 +75,7 @@ def test_a_runner_killed_while_the_new_revision_loads_takes_it_along(site: Site)
     assert deployment is not None
     os.kill(deployment.runner["pid"], signal.SIGKILL)
     with pytest.raises(DeploymentInterrupted) as error:
-        service.wait_for_deployment(timeout_sec=30)
+        service.wait_for_deployment(timeout_sec=240)
     assert error.value.why == "its runner process died in the stage Roll out; revision 1 still serves"
     assert service.run({})["answer"] == 1
     # What is left: the supervisor, its zygote, one worker, and perhaps a spare fork. The new revision's worker is gone.
@@ -96,7 +96,7 @@ def test_a_caller_that_dies_before_the_request_is_whole_leaves_nothing_running(s
         [sys.executable, "-P", "-m", "mldeploy_jupyter.deployment.runner", str(site.folder / ".mldeploy"), "none"],
         input=b'{"primary_k',
         capture_output=True,
-        timeout=30,
+        timeout=60,
     )
     assert (made.returncode, made.stderr) == (3, b"")
 
@@ -106,7 +106,7 @@ def test_any_process_sees_the_interruption(site: Site, monkeypatch: pytest.Monke
     monkeypatch.setenv("KILL_AFTER", "4")
     service = site.deploy()
     with pytest.raises(DeploymentInterrupted):
-        service.wait_for_deployment(timeout_sec=30)
+        service.wait_for_deployment(timeout_sec=240)
     import json
     import subprocess
 
@@ -135,7 +135,7 @@ def test_a_suspended_runner_learns_how_its_deployment_ended(site: Site) -> None:
         wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not go on")
     finally:
         os.kill(record.runner["pid"], signal.SIGCONT)
-    service.wait_for_deployment(timeout_sec=30)
+    service.wait_for_deployment(timeout_sec=240)
     assert ask(service) == 2 and site.ws.folder.open_store().get_service("svc").revision == 2
 
 
@@ -153,11 +153,11 @@ def test_a_runner_that_a_signal_has_stopped_is_found_within_seconds(site: Site, 
     wait_until(lambda: process_is_gone(site, pid))
     if started == "deploy":
         with pytest.raises(DeploymentInterrupted):
-            service.wait_for_deployment(timeout_sec=60)
+            service.wait_for_deployment(timeout_sec=240)
     else:  # the supervisor goes on by itself, and can be told to stop
         assert service.state == "Transitioning" and service.cancel()
         with pytest.raises(DeploymentCancelled):
-            service.wait_for_deployment(timeout_sec=60)
+            service.wait_for_deployment(timeout_sec=240)
     wait_until(lambda: service.state == "Healthy")
     assert ask(service) == 1
 

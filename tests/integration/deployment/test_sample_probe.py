@@ -28,7 +28,7 @@ def run(data, request_headers):
 def test_a_sample_gets_its_headers_and_may_be_answered_with_another_status(site: Site) -> None:
     site.write(SCRIPT)
     service = live(site, sample_headers={"X-Tenant": "a"}, auth_enabled=False)
-    answer = requests.post(service.scoring_uri, json={"data": [1, 2]}, headers={"x-tenant": "a"}, timeout=20)
+    answer = requests.post(service.scoring_uri, json={"data": [1, 2]}, headers={"x-tenant": "a"}, timeout=60)
     assert (answer.status_code, answer.json()) == (201, {"n": 2})
     assert "X-Tenant" not in repr(service.serialize()) and "'a'" not in repr(service.serialize())
 

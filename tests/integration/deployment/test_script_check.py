@@ -25,7 +25,7 @@ def check(site: Site, text: str, init_timeout: float = 60.0) -> ScriptCheck:
 def either(request: pytest.FixtureRequest, site: Site) -> Site:
     """Without a live service, checks are processes; with one they are forks."""
     if request.param == "fork":
-        site.deploy().wait_for_deployment(timeout_sec=60)
+        site.deploy().wait_for_deployment(timeout_sec=240)
     return site
 
 

@@ -31,13 +31,13 @@ def run(data):
 
 def live(site: Site, **config: object) -> Webservice:
     service = site.deploy(**config)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     return service
 
 
 def status(service: Webservice, credential: str) -> int:
     headers = {"Authorization": f"Bearer {credential}"}
-    return requests.post(service.scoring_uri, json={}, headers=headers, timeout=10).status_code
+    return requests.post(service.scoring_uri, json={}, headers=headers, timeout=60).status_code
 
 
 def test_a_service_with_tokens(site: Site) -> None:

@@ -21,7 +21,7 @@ def test_a_workspace_that_comes_back_costs_no_deployment(site: Site, monkeypatch
     monkeypatch.setattr(launch, "RUNNER", ["-P", HARNESS])
     monkeypatch.setenv("AWAY", "3")
     service = site.deploy(models=[model])
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     assert ask(service) == 1
     events = list(read_events(service.journal))
     assert [event.seq for event in events] == list(range(1, len(events) + 1))

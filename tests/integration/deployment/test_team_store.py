@@ -52,7 +52,7 @@ def test_a_teammate_sees_the_service_and_cannot_break_it(
     model.write_text("weights")
     registered = Model.register(here, str(model), "m")
     service = deploy(here, tmp_path / "here/score.py")
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
 
     other = there(tmp_path, postgres_url)
     assert Model(other, "m").version == registered.version == 1
@@ -77,7 +77,7 @@ def test_a_teammate_can_cancel_a_deployment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     script = tmp_path / "here/score.py"
-    deploy(here, script).wait_for_deployment(timeout_sec=60)
+    deploy(here, script).wait_for_deployment(timeout_sec=240)
     script.write_text("import time\n\ndef init():\n    time.sleep(600)\n\ndef run(data):\n    return 1\n")
     service = Webservice(here, "svc")
     service.reload()
@@ -85,5 +85,5 @@ def test_a_teammate_can_cancel_a_deployment(
     assert Webservice(there(tmp_path, postgres_url), "svc").cancel() is True
     monkeypatch.undo()
     with pytest.raises(DeploymentCancelled):  # at the next renewal of the lease, a quarter of LEASE_SECONDS later
-        service.wait_for_deployment(timeout_sec=30)
+        service.wait_for_deployment(timeout_sec=240)
     assert service.run({})["answer"] == 1

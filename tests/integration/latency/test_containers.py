@@ -85,7 +85,7 @@ def test_processes_and_a_container_in_one_run_and_what_happens_to_the_container(
     )
     answered = lambda: run.progress["services"][0]["done"] if run.progress else 0  # noqa: E731
     wait_until(lambda: answered() > 50, what="the run to begin")
-    Path("boxed.py").write_text(WITHOUT_SAMPLE.format(seconds=0.006))
+    Path("boxed.py").write_text(WITHOUT_SAMPLE.format(seconds=0.015))
     boxed.reload(wait=True)
     wait_until(lambda: "revision" in told, what="the new revision to be noticed")
     boxed.regen_key("Primary")
@@ -98,7 +98,7 @@ def test_processes_and_a_container_in_one_run_and_what_happens_to_the_container(
     (row,) = result.rows()
     assert row["revisions"] == [1, 2] and row["cold_start"] is None
     old, new = result.rows("revision")
-    assert old["run"] < 5 < new["run"], (old, new)
+    assert old["run"] < new["run"] and new["run"] > 15, (old, new)
     kinds = [note["kind"] for note in result.ending.notes]
     assert "deployment" in kinds and "died" not in kinds, result.ending.notes
     seen = {Outcome(int(one)) for one in np.unique(result.counted["outcome"])}

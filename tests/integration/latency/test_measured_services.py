@@ -54,7 +54,7 @@ def deploy(site: Site, name: str, script: str, **settings: object) -> Webservice
     path = site.write(script, f"{name.replace('-', '_')}.py")
     config = LocalWebservice.deploy_configuration(**settings)
     service = Model.deploy(site.ws, name, [], InferenceConfig(entry_script=str(path)), config)
-    service.wait_for_deployment(timeout_sec=60)
+    service.wait_for_deployment(timeout_sec=240)
     return service
 
 
@@ -131,12 +131,14 @@ def test_a_run_is_compared_with_the_one_before(site: Site) -> None:
 
 
 def test_an_update_in_the_middle_shows_both_revisions(site: Site) -> None:
-    service = deploy(site, "updated", SCRIPT.format(seconds=0.002))
-    run = start_latency(service, rate=50, duration=12)
+    service = deploy(site, "updated", SCRIPT.format(seconds=0.001))
+    run = start_latency(service, rate=50, duration=600)
     wait_until(lambda: run.progress.get("elapsed", 0) > 2, what="the run to begin")
-    site.write(SCRIPT.format(seconds=0.004), "updated.py")
+    site.write(SCRIPT.format(seconds=0.015), "updated.py")
     service.reload(wait=True)
-    result = run.wait()
+    updated = run.progress["elapsed"]
+    wait_until(lambda: run.progress["elapsed"] > updated + 2, what="requests to the new revision")
+    result = run.stop()
     assert result.rows()[0]["errors"] == 0
     assert result.rows()[0]["revisions"] == [1, 2]
     old, new = result.rows("revision")
@@ -144,7 +146,7 @@ def test_an_update_in_the_middle_shows_both_revisions(site: Site) -> None:
     assert old["run"] < new["run"]
     assert "updated revision 2" in str(result)
     ((began, text),) = result.marks
-    assert 1 < began < 12 and text == "update began"
+    assert 1 < began < result.ending.elapsed and text == "update began"
     assert "update began" in json.dumps(result.figure("heatmap").to_dict()["layout"]["annotations"], default=str)
 
 
@@ -210,9 +212,9 @@ def test_a_profile_recommends_and_removes_its_service(site: Site) -> None:
     details = profile.get_details()
     assert details["state"] == "Succeeded" and details["successRate"] == 100
     assert 0.1 <= details["recommendedCpu"] <= 2 and 0.1 <= details["recommendedMemoryInGB"] <= 1
-    assert 0 < details["cpuSecondsPerQuery"] < 0.05
+    assert 0 < details["cpuSecondsPerQuery"] < 1
     assert 0.01 < details["maxUtilizedMemoryInGB"] < 0.5
-    assert 10 < details["measuredQueriesPerSecond"] < 300 and len(details["steps"]) == 5
+    assert 1 < details["measuredQueriesPerSecond"] < 300 and len(details["steps"]) == 5
     assert Webservice.list(site.ws) == []
 
 

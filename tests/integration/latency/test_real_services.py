@@ -70,26 +70,33 @@ def test_a_key_is_sent_only_where_one_is_needed(site: Site, tmp_path: Path, auth
 
 def test_a_key_that_is_regenerated_in_the_middle_is_fetched_and_reported(site: Site, tmp_path: Path) -> None:
     service = live(site, auth_enabled=True)
-    measurement = begin(service, tmp_path / "samples", duration=6.0)
+    measurement = begin(service, tmp_path / "samples", duration=600.0)
     wait_for_requests(measurement, 60)
     service.regen_key("Primary")
-    ending = measurement.wait()
+
+    def is_measured_on() -> bool:
+        outcome = read_samples(measurement.samples)["outcome"]
+        return bool((outcome == Outcome.UNAUTHORISED).any() and (outcome[-20:] == Outcome.OK).all())
+
+    wait_until(lambda: is_measured_on() or not measurement.running, what="the new key to be used")
+    ending = measurement.stop()
     samples = read_samples(tmp_path / "samples")
     rejected = samples[samples["outcome"] == Outcome.UNAUTHORISED]
-    assert ending.reason == "finished" and kinds(ending) == ["key"]
-    assert 1 <= len(rejected) < 60 and (samples["outcome"][-20:] == Outcome.OK).all()
+    assert ending.reason == "cancelled" and kinds(ending) == ["key"]
+    assert len(rejected) >= 1
     assert set(np.unique(samples["outcome"])) == {Outcome.OK, Outcome.UNAUTHORISED}
 
 
 def test_an_update_in_the_middle_shows_both_revisions_and_no_failure(site: Site, tmp_path: Path) -> None:
     service = live(site)
-    measurement = begin(service, tmp_path / "samples", duration=8.0)
+    measurement = begin(service, tmp_path / "samples", duration=600.0)
     wait_for_requests(measurement, 60)
     site.script(2)
     update(site, service, wait=True)
-    ending = measurement.wait()
+    wait_until(lambda: 2 in read_samples(measurement.samples)["revision"], what="the new revision")
+    ending = measurement.stop()
     samples = read_samples(tmp_path / "samples")
-    assert ending.reason == "finished" and kinds(ending) == ["revision"]
+    assert ending.reason == "cancelled" and kinds(ending) == ["revision"]
     assert (samples["outcome"] == Outcome.OK).all()
     assert np.unique(samples["revision"]).tolist() == [1, 2]
 
@@ -106,14 +113,14 @@ def test_a_service_that_ends_in_the_middle(
     site: Site, tmp_path: Path, act: Callable[[Webservice], object], found: list[str]
 ) -> None:
     service = live(site)
-    measurement = begin(service, tmp_path / "samples", duration=60.0)
+    measurement = begin(service, tmp_path / "samples", duration=600.0)
     wait_for_requests(measurement, 60)
     act(service)
     ending = measurement.wait()
     samples = read_samples(tmp_path / "samples")
     assert ending.reason == "died" and [kind for kind in kinds(ending) if kind != "refused"] == found
     assert set(np.unique(samples["outcome"])) <= {Outcome.OK, Outcome.NO_CONNECTION, Outcome.UNAVAILABLE}
-    assert ending.elapsed < 45
+    assert ending.elapsed < 300
 
 
 def test_a_service_that_is_stopped_and_started_again_is_measured_on(site: Site, tmp_path: Path) -> None:

@@ -43,8 +43,9 @@ def test_an_open_loop_sees_a_stall_that_a_closed_one_misses() -> None:
     with KnownServer("stall", 2, 200, 1000) as server:
         opened = measure([server.uri], rate=100.0, duration=4.0)
         closed = measure([server.uri], mode="closed", users=1, duration=4.0)
-    assert 0.12 < (opened.latencies > 20).mean() < 0.4  # of all times, a fifth
-    assert (closed.latencies > 20).mean() < 0.06
+    # A fifth of all times are in a stall, a tenth in its first half. A busy machine delays requests by less.
+    seen_open, seen_closed = ((one.latencies > 100).mean() for one in (opened, closed))
+    assert seen_open > 0.07 and seen_closed < seen_open / 2, (seen_open, seen_closed)
     assert closed.ending.rate is None
 
 
@@ -77,18 +78,23 @@ def test_a_service_that_dies_in_the_middle_ends_and_the_others_go_on(tmp_path: P
 def test_a_service_that_is_gone_for_good_ends_the_run(tmp_path: Path) -> None:
     with KnownServer("fixed", 2) as server:
         pass
-    ending = begin([server.uri], tmp_path / "samples", rate=50.0, duration=60.0).wait()
-    assert ending.reason == "died" and ending.elapsed < 30
+    ending = begin([server.uri], tmp_path / "samples", rate=50.0, duration=600.0).wait()
+    assert ending.reason == "died" and ending.elapsed < 300
 
 
 def test_a_service_that_comes_back_is_measured_on(tmp_path: Path) -> None:
     with KnownServer("fixed", 2) as first:
-        measurement = begin([first.uri], tmp_path / "samples", rate=50.0, duration=8.0)
+        measurement = begin([first.uri], tmp_path / "samples", rate=50.0, duration=600.0)
         wait_for_samples(measurement, 40)
+
+    def count(outcome: Outcome) -> int:
+        return outcomes(read_samples(measurement.samples)).get(outcome, 0)
+
+    wait_until(lambda: count(Outcome.NO_CONNECTION), what="a refused connection")
     with KnownServer("fixed", 2, port=first.port):
-        ending = measurement.wait()
-    found = outcomes(read_samples(tmp_path / "samples"))
-    assert ending.reason == "finished" and found[Outcome.NO_CONNECTION] >= 1 and found[Outcome.OK] > 100
+        before = count(Outcome.OK)
+        wait_until(lambda: count(Outcome.OK) > before + 60 or not measurement.running, what="it to be measured on")
+        assert measurement.stop().reason == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +124,7 @@ def test_a_cancelled_run_keeps_what_was_measured(tmp_path: Path) -> None:
         with pytest.raises(TimeoutError):
             measurement.wait(0.01)
         measurement.cancel()
-        ending = measurement.wait(30)
+        ending = measurement.wait(60)
     assert ending.reason == "cancelled" and 0.3 < ending.services[0]["seconds"] < 60 and not measurement.running
     assert [event["type"] for event in events][-1] == "end" and "progress" in {event["type"] for event in events}
     assert len(read_samples(measurement.samples)) >= 30
@@ -156,7 +162,7 @@ def test_a_generator_that_is_stopped_cuts_the_run_there(tmp_path: Path, with_ser
         pause.wait(2.5)  # the gap that it has to find
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
-        ending = measurement.wait(30)
+        ending = measurement.wait(60)
     samples = read_samples(measurement.samples)
     assert ending.reason == "slept"
     assert [note["kind"] for note in ending.notes] == ["slept"]
@@ -204,7 +210,7 @@ def test_a_generator_that_is_killed_is_an_error_and_what_it_wrote_is_there(tmp_p
         wait_for_samples(measurement, 30)
         os.kill(measurement.pid, signal.SIGKILL)
         with pytest.raises(MldeployError) as caught:
-            measurement.wait(30)
+            measurement.wait(60)
     assert str(caught.value).splitlines() == [
         "error: the load's own process ended before the run did",
         "cause: signal 9 ended it",
@@ -258,7 +264,7 @@ def test_the_load_ends_with_the_process_that_measures(caller: Any, tmp_path: Pat
         process, generator = caller(server.uri)
         wait_until(lambda: server.count() > 30)
         process.kill()
-        wait_until(lambda: not alive(generator), 10, "the generator to end")
+        wait_until(lambda: not alive(generator), 60, "the generator to end")
     samples = read_samples(tmp_path / "samples")
     assert len(samples) > 20 and (samples["phase"] == Phase.MEASURED).any()
 
@@ -268,6 +274,6 @@ def test_an_interrupt_ends_the_run_and_its_report_is_there(caller: Any) -> None:
         process, generator = caller(server.uri)
         wait_until(lambda: server.count() > 30)
         process.send_signal(signal.SIGINT)
-        ending = json.loads(process.communicate(timeout=30)[0])
+        ending = json.loads(process.communicate(timeout=60)[0])
         assert ending["reason"] == "cancelled" and ending["services"][0]["done"] > 10
         assert not alive(generator)

@@ -30,7 +30,7 @@ class Load:
         session = requests.Session()
         while not self.stop.is_set():
             try:
-                response = (session if keep else requests).post(self.url, json=[number], headers=KEY, timeout=20)
+                response = (session if keep else requests).post(self.url, json=[number], headers=KEY, timeout=60)
                 if response.status_code != 200 or response.json() != [number]:
                     self.failures.append(f"{response.status_code} {response.text}")
                 self.answers[number].append(int(response.headers["x-mldeploy-revision"]))

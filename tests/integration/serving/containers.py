@@ -82,7 +82,7 @@ class Process:
         assert self.process is not None
         family = psutil.Process(self.pid).children(recursive=True) if self.process.poll() is None else []
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(60)
         for process in family:
             try:
                 process.kill()
@@ -195,7 +195,7 @@ class Volume:
         return new
 
     def score(self, data: Any = 1, **more: Any) -> requests.Response:
-        return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 20, **more})
+        return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 60, **more})
 
     def end(self) -> None:
         for process in reversed(self.started):

@@ -49,7 +49,7 @@ class OpenLoop:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
@@ -87,7 +87,7 @@ class Load:
             if self.ended.wait(max(0.0, due - time.monotonic())):
                 return
             if connection is None or number % 2:
-                connection = HTTPConnection(self.address.hostname or "", self.address.port, timeout=30)
+                connection = HTTPConnection(self.address.hostname or "", self.address.port, timeout=60)
             with self.changed:
                 key = self.key
                 self.in_hand[key] += 1

@@ -2,18 +2,21 @@
 
 Kinds: `head` and `body` send a byte a second until the server ends the connection, `idle` sends nothing, `unread` asks
 for large answers and reads none. Prints `open` once all are connected. For each line on its input it prints how many
-are still open; at the end of input it prints {status of the answer: connections}, 0 for none.
+are still open; at the end of input it prints {status of the answer: connections}, 0 for none, and the shortest life of
+a connection in seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 import resource
 import socket
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from types import TracebackType
 
@@ -30,7 +33,12 @@ CONTENT = {
 
 
 class SlowClients:
-    """They are connected in the context. `open()`: how many still are; `end()`: how they ended."""
+    """They are connected in the context. `open()`: how many still are; `end()`: how they ended.
+
+    `shortest` is known after `end()`: the seconds that the first one to be ended was connected.
+    """
+
+    shortest = 0.0
 
     def __init__(self, port: int, kind: str, count: int) -> None:
         command = [sys.executable, __file__, str(port), kind, str(count)]
@@ -49,12 +57,13 @@ class SlowClients:
     def end(self) -> dict[str, int]:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        found: dict[str, int] = json.loads(self._read())
+        found: dict[str, int]
+        found, self.shortest = json.loads(self._read())
         return found
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             stream.close()
@@ -69,6 +78,8 @@ class Client(asyncio.Protocol):
         self.kind = kind
         self.said = b""
         self.over = False
+        self.began = time.monotonic()
+        self.life = math.inf
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -86,6 +97,7 @@ class Client(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.over = True
+        self.life = time.monotonic() - self.began
 
     def slowly(self) -> None:
         if not self.over and self.kind in ("head", "body"):
@@ -117,7 +129,8 @@ async def main(port: int, kind: str, count: int) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while await lines.readline():
         print(sum(not client.over for client in clients), flush=True)
-    print(json.dumps(Counter(client.status for client in clients)), flush=True)
+    statuses, shortest = Counter(client.status for client in clients), min(client.life for client in clients)
+    print(json.dumps((statuses, shortest)), flush=True)
     for client in clients:
         client.transport.abort()
 

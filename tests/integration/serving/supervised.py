@@ -88,10 +88,10 @@ class Supervised:
         return sum(int(line.split()[-1]) for line in lines if line.startswith("mldeploy_requests_in_flight{"))
 
     def score(self, data: Any = 1, **more: Any) -> requests.Response:
-        return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 20, **more})
+        return requests.post(f"{self.url}/score", **{"json": data, "headers": KEY, "timeout": 60, **more})
 
     def metrics(self) -> str:
-        return requests.get(f"{self.url}/metrics", timeout=20).text
+        return requests.get(f"{self.url}/metrics", timeout=60).text
 
     def pids(self) -> list[int]:
         return [w["pid"] for w in self.ask("status")["workers"] if w["state"] == "live"]
@@ -123,7 +123,7 @@ class Supervised:
                 self.process.wait(60)
             except subprocess.TimeoutExpired as error:
                 self.process.kill()
-                self.process.wait(30)
+                self.process.wait(60)
                 raise AssertionError("the supervisor did not end when it was told to") from error
         _, alive = psutil.wait_procs(family, 30)
         assert not alive, f"left behind: {alive}"

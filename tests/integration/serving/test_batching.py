@@ -44,7 +44,7 @@ def together(service: Supervised, first: Any, rest: list[Any]) -> tuple[requests
 
 
 def batches(service: Supervised) -> dict[str, int]:
-    text = requests.get(f"{service.url}/metrics", timeout=20).text
+    text = requests.get(f"{service.url}/metrics", timeout=60).text
     lines = [line for line in text.splitlines() if line.startswith("mldeploy_batch_requests_bucket")]
     return {line.split('le="')[1].split('"')[0]: int(line.split()[-1]) for line in lines}
 
@@ -118,6 +118,6 @@ def test_a_lone_request_does_not_wait_for_others(shared: Supervised) -> None:
     assert shared.deploy(ROWS, max_batch_size=64)["ok"]
     with requests.Session() as session:
         for _ in range(20):
-            answer = session.post(f"{shared.url}/score", json={"data": [[1.0, 1.0]]}, headers=KEY, timeout=20)
+            answer = session.post(f"{shared.url}/score", json={"data": [[1.0, 1.0]]}, headers=KEY, timeout=60)
             queued = float(answer.headers["server-timing"].split("queue;dur=")[1].split(",")[0])
             assert answer.json() == [[2.0, 1.0]] and queued < 50

@@ -28,7 +28,7 @@ SCRIPT = f"""
 
 def answered_by(service: Supervised, data: str = "") -> int:
     """The pid of the worker that answered, on a connection of its own."""
-    response = service.score(data, timeout=30)
+    response = service.score(data, timeout=60)
     assert response.status_code == 200, response.text
     return int(response.json())
 
@@ -74,5 +74,5 @@ def test_two_calls_go_to_two_workers_and_both_accept_what_comes_then(supervised:
     assert supervised.deploy(SCRIPT, workers=2)["ok"]
     with calls_that_wait(supervised, 2) as calls:
         for _ in range(10):
-            assert requests.get(supervised.url, timeout=20).text == "Healthy"
+            assert requests.get(supervised.url, timeout=60).text == "Healthy"
     assert {call.result() for call in calls} == set(supervised.pids())

@@ -62,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def score(container: Container, data: Any = 1, key: str = "") -> requests.Response:
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return requests.post(f"http://127.0.0.1:{container.port}/score", json=data, headers=headers, timeout=20)
+    return requests.post(f"http://127.0.0.1:{container.port}/score", json=data, headers=headers, timeout=60)
 
 
 def test_an_image_without_any_settings_is_served_and_asks_for_no_key(start: Start, image: Callable[..., Image]) -> None:
@@ -191,9 +191,9 @@ def test_a_signal_lets_a_request_in_flight_end(start: Start, image: Callable[...
         container.process.send_signal(number)
         wait_until(lambda c=container: "stopping" in c.ask("deploy", settings={}).get("failure", {})["message"])
         gate.touch()
-        client.join(30)
+        client.join(60)
         assert answers[0].status_code == 200
-        assert container.process.wait(30) == 0
+        assert container.process.wait(60) == 0
         gate.unlink()
 
 
@@ -203,12 +203,12 @@ def test_before_a_cluster_s_container_stops_it_says_so_and_still_answers(
     container = start(image(), MLDEPLOY_STOP_DELAY="600")
     container.await_started()
     ready = f"http://127.0.0.1:{container.port}/ready"
-    assert requests.get(ready, timeout=20).status_code == 200
+    assert requests.get(ready, timeout=60).status_code == 200
     container.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: requests.get(ready, timeout=20).status_code == 503)
-    assert requests.get(ready, timeout=20).json()["error"]["code"] == "not-in-service"
+    wait_until(lambda: requests.get(ready, timeout=60).status_code == 503)
+    assert requests.get(ready, timeout=60).json()["error"]["code"] == "not-in-service"
     assert score(container).status_code == 200
-    assert container.ask("stop")["ok"] and container.process.wait(30) == 0
+    assert container.ask("stop")["ok"] and container.process.wait(60) == 0
 
 
 def test_orphans_of_the_script_are_reaped(start: Start, image: Callable[..., Image]) -> None:
@@ -245,7 +245,7 @@ def test_what_is_wrong_is_said_in_three_lines(
 ) -> None:
     container = Container(image(), image().app.parent / "state", **environ)
     container.run()
-    assert container.process.wait(30) == code
+    assert container.process.wait(60) == code
     error, cause, hint = container.output.read_text().splitlines()
     assert error.startswith("error: ") and cause.startswith("cause: ") and hint.startswith("hint: ")
     assert text in cause
@@ -257,7 +257,7 @@ def test_one_container_has_a_state_folder(start: Start, image: Callable[..., Ima
     second = Container(image(), container.folder, MLDEPLOY_LISTEN="127.0.0.1:0")
     second.output = container.folder.parent / "second.out"
     second.run()
-    assert second.process.wait(30) == 97
+    assert second.process.wait(60) == 97
     assert "another process serves from" in second.output.read_text()
 
 

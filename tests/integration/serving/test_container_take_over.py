@@ -57,7 +57,7 @@ def test_ten_take_overs_under_load_fail_no_request_and_never_go_back(
         for number in range(2, 12):
             old, serving = serving, volume.serve(image(workers=2), f"c{number}", serving)
             assert set(load.await_two_more()) == {number}
-            assert old.process.wait(30) == 0
+            assert old.process.wait(60) == 0
     finally:
         load.end()
     assert load.failures == []
@@ -67,7 +67,7 @@ def test_ten_take_overs_under_load_fail_no_request_and_never_go_back(
 
 
 def raw_connection(volume: Volume) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", volume.port), timeout=20)
+    return socket.create_connection(("127.0.0.1", volume.port), timeout=60)
 
 
 def test_a_kept_connection_is_answered_by_the_new_container_and_never_closed(
@@ -98,7 +98,7 @@ def test_a_request_in_flight_is_answered_by_the_old_container_and_the_next_by_th
         assert read_answer(connection)[:2] == (200, "1")
         connection.sendall(request_of(json.dumps(str(gate)).encode()))
         assert read_answer(connection)[:2] == (200, "2")
-    assert old.process.wait(30) == 0
+    assert old.process.wait(60) == 0
     assert new.ask("forget", folder=str(old.folder))["ok"] and not old.folder.exists()
     assert new.ask("forget", folder=str(new.folder))["failure"]["code"] == "bad-request"
 
@@ -133,7 +133,7 @@ def test_a_standby_that_is_cancelled_leaves_the_old_container_serving(
     new = volume.container(image(), "c2")
     new.await_started()
     assert new.ask("cancel", deployment_id="")["ok"]
-    assert new.process.wait(30) == 3
+    assert new.process.wait(60) == 3
     assert json.loads((new.folder / "failure.json").read_text())["code"] == "cancelled"
     assert volume.score().headers["x-mldeploy-revision"] == "1"
 
@@ -144,7 +144,7 @@ def test_a_standby_whose_init_fails_says_why_before_it_ends(volume: Volume, imag
     assert (data["code"], data["message"], data["stage"]) == ("init-raised", "ValueError: no such table", "init")
     frame = data["exception"]["frames"][-1]
     assert frame["file"].endswith("src/score.py") and frame["line"] == 2
-    assert new.process.wait(30) == 3
+    assert new.process.wait(60) == 3
     assert json.loads((new.folder / "failure.json").read_text())["code"] == "init-raised"
     last = next(entry for entry in reversed(new.entries) if entry.get("failure"))
     assert json.loads(last["failure"])["exception"]["type"] == "ValueError"
@@ -196,7 +196,7 @@ def old_container_that_dies(folder: Path, after: str) -> Iterator[list[str]]:
     thread = threading.Thread(target=serve)
     thread.start()
     yield orders
-    thread.join(30)
+    thread.join(60)
 
 
 @pytest.mark.parametrize("order", ["ping", "pause", "drain"])
@@ -240,7 +240,7 @@ def test_when_the_new_container_dies_during_the_take_over_the_old_one_goes_on(
     new.run()  # as the engine's restart policy does: it stands by again, and may be told once more
     assert new.await_started()["state"] == "Standby"
     assert new.ask("take-over", **{"from": str(old.folder)})["ok"]
-    assert old.process.wait(30) == 0
+    assert old.process.wait(60) == 0
     assert volume.score().headers["x-mldeploy-revision"] == "2"
 
 
@@ -267,7 +267,7 @@ def test_a_container_that_has_taken_over_serves_when_it_is_started_again(
 ) -> None:
     old = volume.serve(image(), "c1")
     new = volume.serve(image(), "c2", old)
-    old.process.wait(30)
+    old.process.wait(60)
     new.kill()
     new.run()
     assert new.await_started()["resumed"] is True
@@ -280,7 +280,7 @@ def test_a_take_over_that_was_cut_off_after_the_switch_is_finished_at_the_next_s
 ) -> None:
     old = volume.serve(image(), "c1")
     new = volume.serve(image(), "c2", old)
-    old.process.wait(30)
+    old.process.wait(60)
     new.kill()
     # As if it had been killed before it told the old container to retire.
     (new.folder / "take-over.json").write_text(json.dumps({"from": str(old.folder)}))
@@ -289,7 +289,7 @@ def test_a_take_over_that_was_cut_off_after_the_switch_is_finished_at_the_next_s
     wait_until(lambda: volume.score().headers.get("x-mldeploy-revision") == "1")
     new.run()
     assert new.await_started()["resumed"] is True
-    assert old.process.wait(30) == 0 and (old.folder / "retired.json").exists()
+    assert old.process.wait(60) == 0 and (old.folder / "retired.json").exists()
     wait_until(lambda: volume.score().status_code == 200)
     assert volume.score().headers["x-mldeploy-revision"] == "2"
 
@@ -326,16 +326,16 @@ def test_where_the_network_is_new_workers_accept_on_the_new_socket(volume: Volum
     serving = volume.serve(image(workers=2), "c1")
     workers = {worker["pid"] for worker in serving.ask("status")["workers"]}
     with requests.Session() as session:
-        assert session.get(volume.url, timeout=20).status_code == 200
+        assert session.get(volume.url, timeout=60).status_code == 200
         volume.listener.kill()
         old_url, volume.port = volume.url, free_port()  # another port is as new as the network of another container
         volume.listener.environ["MLDEPLOY_LISTEN"] = f"127.0.0.1:{volume.port}"
         volume.listener.run()
         wait_until(lambda: "has a new owner" in serving.messages())
         assert {volume.score().status_code for _ in range(20)} == {200}
-        assert session.get(old_url, timeout=20).status_code == 200  # it is open, and is still served
+        assert session.get(old_url, timeout=60).status_code == 200  # it is open, and is still served
         with pytest.raises(requests.ConnectionError):
-            requests.get(old_url, timeout=20)
+            requests.get(old_url, timeout=60)
     assert {worker["pid"] for worker in serving.ask("status")["workers"]} == workers
     assert serving.ask("restart")["ok"] and volume.score().status_code == 200
 
@@ -344,15 +344,15 @@ def test_a_listener_without_a_service_answers_503_and_then_lets_clients_wait(
     volume: Volume, image: Callable[..., Image]
 ) -> None:
     wait_until(lambda: "listening" in volume.listener.messages())
-    response = requests.get(volume.url, timeout=20)
+    response = requests.get(volume.url, timeout=60)
     assert response.status_code == 503 and response.json()["error"]["code"] == "not-serving"
     serving = volume.serve(image(), "c1")
     assert volume.score().status_code == 200
     serving.kill()
-    assert requests.get(volume.url, timeout=20).status_code == 503
+    assert requests.get(volume.url, timeout=60).status_code == 503
     serving.run()
     serving.await_started()
-    wait_until(lambda: requests.get(f"{volume.url}/ready", timeout=20).status_code == 200)
+    wait_until(lambda: requests.get(f"{volume.url}/ready", timeout=60).status_code == 200)
     assert {volume.score().status_code for _ in range(20)} == {200}
 
 
@@ -370,5 +370,5 @@ def test_a_second_listener_of_a_service_is_refused(volume: Volume) -> None:
     variables = {name: volume.listener.environ[name] for name in names}
     second = Process(volume.root / "second.out", ["listener"], **variables)
     second.run()
-    assert second.process.wait(30) == 98
+    assert second.process.wait(60) == 98
     assert "hint: " in second.output.read_text()

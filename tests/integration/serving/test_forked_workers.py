@@ -277,7 +277,7 @@ def test_blas_openmp_and_threads_run_in_forked_workers(supervised: Supervised) -
         preload = ["numpy", "joblib", "sklearn.ensemble"]
         assert supervised.deploy(LIVE_POOLS.format(version), preload=preload, init_timeout=60.0)["ok"]
         for _ in range(3):
-            assert supervised.score(timeout=30).json() == [True, version]
+            assert supervised.score(timeout=60).json() == [True, version]
         assert live(supervised)[0]["forked"]
 
 
@@ -346,7 +346,7 @@ def test_a_service_that_is_started_again_forks_at_once(supervised: Supervised) -
     about(supervised, 1, "pandas")
     wait_until(lambda: (supervised.folder / "preload.json").exists())
     assert supervised.ask("stop") == {"ok": True}
-    supervised.process.wait(30)
+    supervised.process.wait(60)
     supervised.start("--resume")
     wait_until(lambda: live(supervised))
     assert live(supervised)[0]["forked"] and supervised.score(headers=KEY).status_code == 200

@@ -42,7 +42,7 @@ class Wire:
     """A connection, and the answers on it."""
 
     def __init__(self, service: Supervised) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", service.facts["port"]), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", service.facts["port"]), timeout=60)
         self.rest = b""
 
     def __enter__(self) -> Wire:

@@ -44,7 +44,7 @@ def test_keys_are_regenerated_under_load_and_no_request_fails(supervised: Superv
             load.use(primary)
             old, secondary = secondary, regenerate(supervised, "Secondary")
             assert {supervised.score(headers=bearer(old)).status_code for _ in range(6)} == {401}
-        wait_until(lambda: load.answered() >= 100 * ROUNDS, 60)
+        wait_until(lambda: load.answered() >= 100 * ROUNDS)
         found = load.end()
     assert found["problems"] == [] and list(found["statuses"]) == ["200"], found
     print(f"{found['statuses']} in {ROUNDS * 2} regenerations, slowest {found['slowest'] * 1000:.0f} ms")
@@ -108,11 +108,11 @@ def test_a_service_with_tokens_takes_them_and_no_keys(supervised: Supervised) ->
         assert "<token>" in answer.json()["error"]["hint"]
     answer = supervised.score(headers={})
     assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
-    assert requests.get(f"{supervised.url}/swagger.json", timeout=10).status_code == 401
-    document = requests.get(f"{supervised.url}/swagger.json", headers=bearer(right), timeout=10).json()
+    assert requests.get(f"{supervised.url}/swagger.json", timeout=60).status_code == 401
+    document = requests.get(f"{supervised.url}/swagger.json", headers=bearer(right), timeout=60).json()
     assert document["securityDefinitions"] if "swagger" in document else document["components"]["securitySchemes"]
     for path in ("/", "/ready", "/metrics"):
-        assert requests.get(supervised.url + path, timeout=10).status_code == 200
+        assert requests.get(supervised.url + path, timeout=60).status_code == 200
 
 
 def test_a_new_secret_ends_the_tokens_and_nothing_else(supervised: Supervised) -> None:

@@ -86,7 +86,7 @@ def test_a_body_in_tiny_chunks_takes_no_more_than_its_size(supervised: Supervise
         sender.start()
         assert connection.recv(12) == b"HTTP/1.1 413"
         connection.close()
-        sender.join(20)
+        sender.join(60)
         assert not sender.is_alive()
 
 
@@ -114,7 +114,7 @@ def test_a_hundred_announced_bodies_take_no_memory_before_they_come(supervised: 
         for client in clients[1:]:
             client.sendall(head + b" " * 100)
         for _ in range(20):
-            assert requests.get(supervised.url, timeout=20).text == "Healthy"
+            assert requests.get(supervised.url, timeout=60).text == "Healthy"
         grown = psutil.Process(worker).memory_info().rss - before
         print(f"{grown / 1e6:.1f} MB for 100 bodies of 30 MB that have not come")
         assert grown < 20_000_000
@@ -141,9 +141,9 @@ def test_a_hundred_large_bodies_at_once_are_refused_before_they_fill_the_memory(
         took = []
         for _ in range(20):
             began = time.perf_counter()
-            assert requests.get(supervised.url, timeout=20).text == "Healthy"
+            assert requests.get(supervised.url, timeout=60).text == "Healthy"
             took.append(time.perf_counter() - began)
-        assert sorted(took)[10] < 1
+        assert sorted(took)[10] < 5  # a bound of hangs: on a quiet machine it is a few milliseconds
         grown = psutil.Process(worker).memory_info().rss - before
         print(f"{grown / 1e6:.0f} MB for bodies of 400 MB")
         assert grown < 350_000_000
@@ -186,10 +186,10 @@ def test_json_that_is_nested_a_hundred_thousand_deep_is_refused_by_every_kind_of
         for name in names:
             for value in (deep, objects):
                 body = b'{"%b": %b}' % (name.encode(), value)
-                answer = requests.post(f"{shared.url}/score", data=body, headers=JSON_KEY, timeout=30)
+                answer = requests.post(f"{shared.url}/score", data=body, headers=JSON_KEY, timeout=60)
                 assert (answer.status_code, answer.json()["error"]["code"]) == (400, "too-deep"), answer.text
         for levels in (33, 60, 199, 250, 999):  # deeper than an array, a script, a library goes
             body = b'{"data": %b, "a": %b, "b": 1}' % ((b"[" * levels + b"1" + b"]" * levels,) * 2)
-            answer = requests.post(f"{shared.url}/score", data=body, headers=JSON_KEY, timeout=30)
+            answer = requests.post(f"{shared.url}/score", data=body, headers=JSON_KEY, timeout=60)
             assert answer.status_code in (200, 400, 422), answer.text
         assert shared.pids() == pids

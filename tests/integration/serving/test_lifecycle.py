@@ -162,7 +162,7 @@ def test_stop_leaves_no_process_and_no_socket(supervised: Supervised) -> None:
     url = supervised.url
     control = supervised.facts["control"]
     assert supervised.ask("stop") == {"ok": True}
-    assert supervised.process.wait(30) == 0
+    assert supervised.process.wait(60) == 0
     _, alive = psutil.wait_procs(family, 30)
     assert not alive
     assert not Path(control).exists() and not (supervised.folder / "supervisor.json").exists()
@@ -185,7 +185,7 @@ def test_a_stop_answers_the_request_that_is_being_scored(supervised: Supervised)
     from concurrent.futures import ThreadPoolExecutor
 
     address = ("127.0.0.1", supervised.facts["port"])
-    with ThreadPoolExecutor(2) as pool, socket.create_connection(address, timeout=30) as idle:
+    with ThreadPoolExecutor(2) as pool, socket.create_connection(address, timeout=60) as idle:
         idle.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert idle.recv(4096).startswith(b"HTTP/1.1 200 ")
         future = pool.submit(supervised.score)
@@ -194,8 +194,8 @@ def test_a_stop_answers_the_request_that_is_being_scored(supervised: Supervised)
         while idle.recv(4096):  # the worker closes it when it is told to stop
             pass
         supervised.open_gate()
-        response = future.result(30)
-        assert stopping.result(30) == {"ok": True}
+        response = future.result(60)
+        assert stopping.result(60) == {"ok": True}
     assert (response.status_code, response.json()) == (200, "done")
     assert response.headers["connection"] == "close"
 
@@ -208,7 +208,7 @@ def test_many_children_that_end_at_once_do_not_stop_the_supervisor(supervised: S
     assert supervised.deploy()["ok"]  # starts a process, which is done in the main thread
     assert supervised.score(2).json() == 2
     supervised.ask("stop")
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(60) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a signal is sent to one thread by a call of Linux")
@@ -217,12 +217,12 @@ def test_a_signal_that_another_thread_gets_ends_the_supervisor_too(supervised: S
     pid = supervised.process.pid  # the kernel's choice when the main thread, which sleeps, has a signal pending
     other = max(int(name) for name in os.listdir(f"/proc/{pid}/task"))
     assert other != pid and ctypes.CDLL(None).tgkill(pid, other, signal.SIGTERM) == 0
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(60) == 0
 
 
 def test_a_supervisor_to_which_no_deployment_comes_ends(tmp_path: Path) -> None:
     lonely = Supervised(tmp_path / "lonely").start("--patience", "0.3")
-    assert lonely.process is not None and lonely.process.wait(20) == 0
+    assert lonely.process is not None and lonely.process.wait(60) == 0
     assert not (lonely.folder / "supervisor.json").exists()
     used = Supervised(tmp_path / "used").start("--patience", "6")
     try:
@@ -248,7 +248,7 @@ def test_a_taken_port_is_refused_with_its_holder(tmp_path: Path) -> None:
         holder.listen()
         port = holder.getsockname()[1]
         service = Supervised(tmp_path).start("--port", str(port))
-        assert service.process.wait(30) == 98
+        assert service.process.wait(60) == 98
         failure = json.loads((service.folder / "failure.json").read_text())
     assert failure["code"] == "port-in-use" and failure["port"] == port
     assert failure["holder"]["pid"] == os.getpid()
@@ -257,7 +257,7 @@ def test_a_taken_port_is_refused_with_its_holder(tmp_path: Path) -> None:
 
 def test_a_folder_has_one_supervisor(supervised: Supervised) -> None:
     command = [sys.executable, "-m", "mldeploy_jupyter.serving.supervisor", "--folder", str(supervised.folder)]
-    assert subprocess.run(command, timeout=20).returncode == 97
+    assert subprocess.run(command, timeout=60).returncode == 97
     assert supervised.ask("status")["ok"]
 
 
@@ -377,10 +377,10 @@ def test_what_a_script_started_is_ended_after_its_supervisor_was_killed(supervis
     child = next(process for process in family if process.pid != worker.pid)
     os.kill(supervised.process.pid, signal.SIGKILL)
     supervised.process.wait()
-    worker.wait(30)
+    worker.wait(60)
     assert child.is_running()
     supervised.start()
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 30)
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_a_daemon_started_by_a_script_ends_with_its_worker_and_holds_no_port(supervised: Supervised) -> None:

@@ -50,7 +50,7 @@ def test_no_input_of_a_client_is_answered_with_500(shared: Supervised, name: str
     with requests.Session() as session:
 
         def send(body: bytes) -> requests.Response:
-            return session.post(f"{shared.url}/score", data=body, headers=HEADERS, timeout=20)
+            return session.post(f"{shared.url}/score", data=body, headers=HEADERS, timeout=60)
 
         assert send(good).status_code == send(b"\xef\xbb\xbf" + good).status_code == 200
         for what, body in BAD.items():
@@ -93,7 +93,7 @@ def test_results_are_strict_json_or_an_error_that_names_the_place(shared: Superv
     assert shared.deploy(source)["ok"]
     pids = shared.pids()
     for expression, where in RESULTS.items():
-        answer = requests.post(f"{shared.url}/score", data=expression, headers=HEADERS, timeout=20)
+        answer = requests.post(f"{shared.url}/score", data=expression, headers=HEADERS, timeout=60)
         found = json.loads(answer.text, parse_constant=pytest.fail)  # NaN, Infinity
         if where is not None:
             error = found["error"]

@@ -281,15 +281,15 @@ def test_a_deployment_is_cancelled_during_init_and_the_old_one_serves_on(supervi
         if event["event"] == "log" and "in init" in event["text"]:
             started.set()
 
-    slow = "import time\ndef init():\n    print('in init')\n    time.sleep(60)\ndef run(data): return 1\n"
+    slow = "import time\ndef init():\n    print('in init')\n    time.sleep(600)\ndef run(data): return 1\n"
     with ThreadPoolExecutor(1) as pool:
         deploying = pool.submit(supervised.deploy, slow, on_event)
-        assert started.wait(20)
+        assert started.wait(60)
         busy = supervised.deploy(OK)["failure"]
         assert (busy["code"], busy["deployment_id"]) == ("busy", "d2")
         assert supervised.ask("cancel", deployment_id="d9")["failure"]["code"] == "not-running"
         assert supervised.ask("cancel", deployment_id="d2") == {"ok": True}
-        answer = deploying.result(30)  # init() sleeps for a minute
+        answer = deploying.result(60)  # init() sleeps for ten minutes
     assert answer["failure"]["code"] == "cancelled"
     status = supervised.ask("status")
     assert (status["revision"], status["last_deploy"]["outcome"]) == (1, "cancelled")
@@ -337,17 +337,17 @@ def test_before_the_first_revision_is_ready_the_port_says_what_it_waits_for(supe
         deploying = pool.submit(supervised.deploy, source)
 
         def in_init() -> bool:
-            return requests.get(f"{supervised.url}/ready", timeout=20).json()["error"]["where"] == "init"
+            return requests.get(f"{supervised.url}/ready", timeout=60).json()["error"]["where"] == "init"
 
         wait_until(in_init)
-        ready = requests.get(f"{supervised.url}/ready", timeout=20)
+        ready = requests.get(f"{supervised.url}/ready", timeout=60)
         assert ready.status_code == 503
         assert ready.json()["message"].startswith("not ready: init() is running")
-        assert requests.get(supervised.url, timeout=20).text == "Healthy"
+        assert requests.get(supervised.url, timeout=60).text == "Healthy"
         assert supervised.score().status_code == 503
         gate.touch()
-        assert deploying.result(20)["ok"]
-    assert requests.get(f"{supervised.url}/ready", timeout=20).status_code == 200
+        assert deploying.result(60)["ok"]
+    assert requests.get(f"{supervised.url}/ready", timeout=60).status_code == 200
 
 
 def test_the_interpreter_named_in_the_settings_runs_the_script(shared: Supervised) -> None:

@@ -188,7 +188,7 @@ def test_a_token_is_void_once_the_secret_is_replaced(counting: Supervised) -> No
     assert send(counting, line)[0] == 401
     assert send(counting, f"authorization: Bearer {tokens.sign(secret, 't', time.time())}".encode())[0] == 200
     counting.process.kill()  # type: ignore[union-attr]
-    counting.process.wait(30)  # type: ignore[union-attr]
+    counting.process.wait(60)  # type: ignore[union-attr]
     counting.start("--resume")
     wait_until(lambda: send(counting, line)[0] != 503)
     assert send(counting, line)[0] == 401

@@ -141,7 +141,7 @@ def test_the_span_of_a_disconnected_client_is_ended_too(supervised: Supervised, 
         # Reset at its end: one that only closes may still read, and is answered.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         in_hand = re.compile(r"^mldeploy_requests_in_flight\S* 1$", re.MULTILINE)
-        wait_until(lambda: in_hand.search(requests.get(f"{supervised.url}/metrics", timeout=20).text), what="in hand")
+        wait_until(lambda: in_hand.search(requests.get(f"{supervised.url}/metrics", timeout=60).text), what="in hand")
     wait_until(lambda: supervised.in_flight() == 0, what="its end to be seen")
     supervised.open_gate()
     assert supervised.score(headers={**KEY, "x-request-id": "stayed"}).status_code == 200

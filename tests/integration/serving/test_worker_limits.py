@@ -88,7 +88,7 @@ def test_workers_are_replaced_after_so_many_requests_and_none_fails(supervised: 
         return len(seen) >= 3 * workers and not first & set(now)
 
     with OpenLoop(supervised.url, 150, "first-key") as load:
-        wait_until(all_replaced, 60)
+        wait_until(all_replaced)
         found = load.end()
     assert found["problems"] == [] and list(found["statuses"]) == ["200"], found
     replaced = supervised.log.count("has answered its 50 requests; replacing it")

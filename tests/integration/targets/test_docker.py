@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from mldeploy_jupyter.core import keys
 from mldeploy_jupyter.core.bundle import builder
@@ -207,13 +207,13 @@ def test_a_container_runs_with_few_rights_and_within_its_limits(service: Service
 def test_an_update_under_load_fails_no_request(service: Service) -> None:
     service.apply(ANSWER.format(1), 1)
     second, third = (service.with_image(service.plan(ANSWER.format(n), n)) for n in (2, 3))
-    load = SteadyLoad(service.record.endpoint["scoring_uri"], service.key, rate=60)
-    try:
-        service.apply_plan(second)
-        service.apply_plan(third)
-    finally:
+    with SteadyLoad(service.record.endpoint["scoring_uri"], service.key, rate=60) as load:
+        for plan in (second, third):
+            load.wait_for(30)
+            service.apply_plan(plan)
+        load.wait_for(30)
         report = load.end()
-    assert report["failures"] == [] and report["requests"] > 100
+    assert report["failures"] == []
     assert service.answer() == 3
     wait_until(lambda: len(service.containers(names.SERVICE_ROLE)) == 1)
 
@@ -380,7 +380,7 @@ def test_a_deployment_whose_caller_died_is_ended_by_cancel(service: Service) -> 
     wait_until(lambda: any(one.is_running for one in service.containers(names.SERVICE_ROLE)))
     DockerTarget(service.context).cancel(service.record, "deployment-1")
     assert service.leftovers() | {"images": []} == NOTHING
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -390,7 +390,7 @@ def test_new_keys_work_at_once_and_the_old_ones_no_longer(service: Service) -> N
     keys.replace_key(service.context.services / service.name / "keys.json", "Primary")
     service.target.control(service.record, "regen_keys", service.emit)
     assert service.answer() == 1
-    connection = http.client.HTTPConnection("127.0.0.1", service.record.endpoint["port"], timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", service.record.endpoint["port"], timeout=60)
     connection.request("POST", "/score", b"{}", {"Authorization": f"Bearer {old}"})
     assert connection.getresponse().status == 401
     connection.close()
@@ -410,7 +410,7 @@ def test_every_line_of_the_log_is_copied_once_whoever_reads(service: Service) ->
         log.refresh()
         return sum("scored" in line.text for line in log.entries())
 
-    wait_until(lambda: scored() == 4, 20)
+    wait_until(lambda: scored() == 4)
     service.apply(ANSWER.format(2), 2)  # the old container's last lines are kept
     lines = [line.text for line in service.target.logs(service.record, tail=None, follow=False)]
     assert sum("scored" in line for line in lines) == 4
@@ -427,19 +427,26 @@ def test_a_log_is_followed_until_the_service_stops(service: Service) -> None:
     service.answer()
     service.apply(ANSWER.format(2), 2)
     service.target.control(service.record, "stop", service.emit)
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
     assert any("scored" in line for line in lines) and any("loading revision 2" in line for line in lines)
 
 
-def test_status_and_connections_are_cheap(service: Service) -> None:
+def test_status_and_connections_are_cheap(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """No program is run in the container for a status: that would take a tenth of a second of two processors."""
     service.apply(ANSWER.format(1), 1)
     service.target.status(service.record)
-    began = time.process_time()
+    sent: list[tuple[str | None, str | None]] = []
+    send = requests.Session.send
+
+    def note(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        sent.append((request.method, request.url))
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", note)
     for _ in range(20):
-        service.target.status(service.record)
-    assert (time.process_time() - began) / 20 < 0.03
+        assert service.target.status(service.record).state == "Live"
+    assert len(sent) == 2 * 20 and {method for method, _ in sent} == {"GET"}, sent
 
 
 GROWS = """

@@ -42,13 +42,13 @@ def test_the_end_of_a_container_is_told_at_once(workspace: str, docker_engine: R
         }
         assert glances._events is not None
         events = glances._events
-        wait_until(lambda: events._stream is not None, 10)
+        wait_until(lambda: events._stream is not None)
         client = docker_engine.client()
         client.containers.get(f"{workspace}-{names.SERVICE_ROLE}").kill()
-        wait_until(glances.has_ended, 10)
+        wait_until(glances.has_ended)
         assert glances.look(["churn"])["churn"].state == "Unhealthy"
         client.containers.get(f"{workspace}-{names.LISTENER_ROLE}").kill()
-        wait_until(glances.has_ended, 10)
+        wait_until(glances.has_ended)
         assert glances.look(["churn"])["churn"].state == "Stopped"
         client.close()
     finally:

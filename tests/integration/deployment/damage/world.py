@@ -126,12 +126,12 @@ class Trial:
     def check_that_nothing_is_left(self) -> None:
         folder, root = self.world.folder, self.world.root
         try:
-            wait_until(lambda: running(folder) == [], 20, what=lambda: f"processes are left: {running(folder)}")
+            wait_until(lambda: running(folder) == [], 60, what=lambda: f"processes are left: {running(folder)}")
         except AssertionError as error:
             self.note("at the end", error)
             for line in running(folder):
                 os.kill(int(line.split()[0]), 9)
-            wait_until(lambda: running(folder) == [], 20)
+            wait_until(lambda: running(folder) == [])
         for name in ("services", "deployments", "bundles", "artifacts/tmp", "artifacts/blobs"):
             place = root / name
             left = (
