@@ -92,7 +92,7 @@ class OwnEngine(RunningEngine):
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
             )
-        wait_until(self._has_started, seconds=60, what="an answer of the Docker engine")
+        wait_until(self._has_started, seconds=120, what="an answer of the Docker engine")
 
     def stop(self) -> None:
         """As a restart of the service does: containers are told to end, and those that restart always come back."""

@@ -49,13 +49,13 @@ class PodmanEngine(RunningEngine):
                 env=self._environment(),
                 start_new_session=True,
             )
-        wait_until(self._has_started, seconds=60, what="an answer of Podman's service")
+        wait_until(self._has_started, seconds=120, what="an answer of Podman's service")
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
             try:
-                self._process.wait(20)
+                self._process.wait(60)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(10)

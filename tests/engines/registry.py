@@ -47,7 +47,7 @@ class RegistryServer:
         }
         if user:
             require("htpasswd", packages="apache2-utils")
-            made = subprocess.run(["htpasswd", "-Bbn", user, password], check=True, capture_output=True, timeout=30)
+            made = subprocess.run(["htpasswd", "-Bbn", user, password], check=True, capture_output=True, timeout=120)
             (folder / "htpasswd").write_bytes(made.stdout)
             settings["auth"] = {"htpasswd": {"realm": "mldeploy tests", "path": str(folder / "htpasswd")}}
         if tls:
@@ -64,7 +64,7 @@ class RegistryServer:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
             )
-        wait_until(self._answers, seconds=30, what=f"an answer of the registry {self.address}")
+        wait_until(self._answers, seconds=60, what=f"an answer of the registry {self.address}")
 
     def stop(self) -> None:
         self._end(signal.SIGTERM)

@@ -30,7 +30,10 @@ LEARN_PAUSES = (0.3, 2.0, 30.0)
 
 KILL_GRACE = 2.0  # seconds after its drain timeout in which a worker may still end by itself
 
-EXIT_WAIT = 3.0  # seconds for a worker that closed its channel to exit; see `WorkerProcess._read_messages`
+EXIT_WAIT = 10.0  # seconds for a worker that closed its channel to exit; see `WorkerProcess._read_messages`
+
+# Seconds for a worker to take new keys: a call that keeps Python's global lock delays it, and so does a busy machine.
+KEYS_WAIT = 60.0
 
 WorkerCallback = Callable[[WorkerProcess], None]
 
@@ -340,7 +343,7 @@ class WorkerPool:
             keys = self._read_keys()
             # A worker that has no pid yet reads the keys itself.
             workers = [worker for worker in self.list_workers() if worker.pid and not worker.exited.is_set()]
-            answers = request_all(workers, "keys", keys=keys)
+            answers = request_all(workers, "keys", KEYS_WAIT, keys=keys)
         silent = [worker for worker, answer in zip(workers, answers, strict=True) if answer is None]
         # A worker that closed its channel is exiting and needs no keys.
         return len(workers), [worker.pid for worker in silent if not worker.exited.wait(EXIT_WAIT)]

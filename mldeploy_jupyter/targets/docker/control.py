@@ -24,6 +24,8 @@ COMMAND = [*PROGRAM, "control"]
 
 IDLE_SECONDS = 5.0  # of silence before the engine is asked whether the container still runs
 
+KEYS_SECONDS = 90.0  # for an answer to new keys: a supervisor waits a minute for its workers to take them
+
 ANSWER_SECONDS = 10.0  # for an answer that needs no work, such as a status, on a busy machine
 
 _HEADER = struct.Struct(">BxxxL")  # of a frame: 1 is standard output, 2 standard error; the length

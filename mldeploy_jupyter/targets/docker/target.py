@@ -337,7 +337,7 @@ class DockerTarget:
     def _send_keys(self, containers: ServiceContainers, container: ServiceContainer, path: Path) -> None:
         containers.put_files(container, {names.KEYS: path.read_bytes()})
         if container.is_running or container.state == "created":
-            answer = self._call(containers, container, "keys", timeout=control.ANSWER_SECONDS)
+            answer = self._call(containers, container, "keys", timeout=control.KEYS_SECONDS)
             if not answer.get("ok"):
                 raise EngineError(answer.get("failure") or {"code": "engine-error", "message": "no reason was given"})
         confirm_keys(path)

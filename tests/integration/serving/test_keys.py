@@ -6,8 +6,10 @@ import json
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
 import requests
 
 from mldeploy_jupyter.core.keys import replace_key
@@ -84,6 +86,27 @@ def test_two_who_regenerate_at_once_both_have_their_key(supervised: Supervised) 
         thread.join()
     for key in made.values():
         assert {supervised.score(headers=bearer(key)).status_code for _ in range(6)} == {200}
+
+
+@pytest.mark.slow
+def test_a_worker_whose_call_keeps_the_global_lock_takes_new_keys_after_it(supervised: Supervised) -> None:
+    """No order reaches it meanwhile, for longer than other orders are waited for."""
+    held = "import ctypes\ndef init(): pass\ndef run(data):\n    ctypes.PyDLL(None).usleep(14_000_000)\n    return 1\n"
+    assert supervised.deploy(held)["ok"]
+    before = supervised.pids()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(supervised.score)
+        wait_until(lambda: not answers(supervised), what="nobody else to run in the worker")
+        regenerate(supervised, "Primary")
+        assert call.result().status_code == 200
+    assert supervised.score(headers=bearer("first-key")).status_code == 401 and supervised.pids() == before
+
+
+def answers(service: Supervised) -> bool:
+    try:
+        return requests.get(service.url, timeout=0.5).ok
+    except requests.Timeout:
+        return False
 
 
 def with_secret(service: Supervised) -> dict[str, Any]:
