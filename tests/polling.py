@@ -24,6 +24,6 @@ def wait_until(condition: Callable[[], Value], seconds: float = 60.0, what: str 
     return value
 
 
-def wait_for_value(read: Callable[[], Value], wanted: Value, seconds: float = 30.0) -> None:
+def wait_for_value(read: Callable[[], Value], wanted: Value, seconds: float = 60.0) -> None:
     """Waits until `read` returns what is wanted. Fails after `seconds` with what it returns instead."""
     wait_until(lambda: read() == wanted, seconds, lambda: f"{wanted!r}: it is {read()!r}")

@@ -65,7 +65,7 @@ def run(python: Path, place: Path) -> None:
                 print(f"{index + 1} of {cells}: {source.splitlines()[0][:60]}", flush=True)
                 error = notebook.output(index).locator("[data-mime-type='application/vnd.jupyter.stderr']")
                 assert not page.evaluate(FAILED, index), error.all_inner_texts()
-            wait_until(lambda: shown.row("diabetes").count() == 1, 30)  # its model is left, the service is not
+            wait_until(lambda: shown.row("diabetes").count() == 1)  # its model is left, the service is not
     finally:
         lab.close()
         for store in lab.folder.rglob(".mldeploy"):

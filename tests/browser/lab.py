@@ -101,7 +101,7 @@ class Lab:
 
     def api(self, path: str) -> Any:
         """The server's answer to GET /api/<path>."""
-        with urlopen(f"{self.url}/api/{path}?token={TOKEN}", timeout=30) as answer:
+        with urlopen(f"{self.url}/api/{path}?token={TOKEN}", timeout=60) as answer:
             return json.load(answer)
 
     def end_kernels(self) -> None:
@@ -109,7 +109,7 @@ class Lab:
         for kernel in self.api("kernels"):
             address = f"{self.url}/api/kernels/{kernel['id']}"
             asked = Request(address, method="DELETE", headers={"Authorization": f"token {TOKEN}"})
-            urlopen(asked, timeout=30).close()
+            urlopen(asked, timeout=60).close()
 
     def close(self) -> None:
         """Ends the server and its kernels."""

@@ -70,7 +70,7 @@ def take(lab: Lab, page: Any, folder: Path, dark: bool) -> None:
     shoot("8-failed")
     gate.touch()
     shown.wait_for_row("churn-gradient-boosting-eu-green", "Live")
-    wait_until(lambda: page.locator(".Toastify__toast").count(), 30)
+    wait_until(lambda: page.locator(".Toastify__toast").count())
     shoot("9-notice")
 
 

@@ -71,14 +71,14 @@ def test_a_service_in_a_container_by_clicks(notebook: Make, docker_engine: Runni
     made.run(2)
     panel = made.panel(2)
     made.wait_for_state(panel, "live", seconds=SECONDS)
-    wait_until(lambda: "Docker" in panel.locator(".mld-Head-meta").inner_text(), 30)
+    wait_until(lambda: "Docker" in panel.locator(".mld-Head-meta").inner_text())
 
     # The build has its steps in the log, each with its duration.
     panel.get_by_role("button", name="Deployed in").click()
     panel.locator(".mld-Stage-name").filter(has_text="Build image").click()
     steps = panel.locator(".mld-Log-step")
     steps.filter(has_text="Code (").wait_for()
-    wait_until(lambda: all(text.strip().endswith("s") for text in steps.all_inner_texts()), 30)
+    wait_until(lambda: all(text.strip().endswith("s") for text in steps.all_inner_texts()))
     panel.get_by_role("button", name="Deployed in").click()
     send(panel, 5, answer=15)
 
@@ -86,12 +86,12 @@ def test_a_service_in_a_container_by_clicks(notebook: Make, docker_engine: Runni
     made.run(4)
     panel = made.panel(4)
     made.wait_for_state(panel, "live", seconds=SECONDS)
-    wait_until(lambda: "Revision 2" in panel.inner_text() or "Revision\n2" in panel.inner_text(), 30, panel.inner_text)
+    wait_until(lambda: "Revision 2" in panel.inner_text() or "Revision\n2" in panel.inner_text(), 60, panel.inner_text)
     send(panel, 5, answer=20)
     panel.get_by_role("tab", name="History").click()
     panel.get_by_role("button", name="Receipt").first.click()
     receipt = panel.get_by_label("Receipt of revision 2")
-    wait_until(lambda: "boxed:1" in receipt.inner_text() and "put into the container" in receipt.inner_text(), 10)
+    wait_until(lambda: "boxed:1" in receipt.inner_text() and "put into the container" in receipt.inner_text())
 
     panel.get_by_role("button", name="Roll back", exact=True).click()
     question = panel.get_by_role("group", name="Roll back to revision 1")

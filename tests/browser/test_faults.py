@@ -106,7 +106,10 @@ def hostile(lab: Lab, browser: Any) -> Iterator[Notebook]:
 
 
 def lines_of(made: Notebook) -> list[str]:
-    """The lines of the deployment's log. What init() prints last may come when the next stage has begun."""
+    """The lines of the deployment's log. What init() prints last may come when the next stage has begun.
+
+    A stage that was just chosen is drawn a moment later: two looks in a row must have seen the same.
+    """
     panel = made.panel(2)
     summary = panel.locator(".mld-Summary").first
     if summary.get_attribute("aria-expanded") == "false":
@@ -120,8 +123,11 @@ def lines_of(made: Notebook) -> list[str]:
             found += log.evaluate(LINES)
         return found
 
-    wait_until(lambda: any(text.startswith("LONG") for text in read()), 30, lambda: str(read())[:2000])
-    return read()
+    def read_twice() -> list[str]:
+        first = read()
+        return first if any(text.startswith("LONG") for text in first) and first == read() else []
+
+    return wait_until(read_twice, 60, lambda: str(read())[:2000])
 
 
 def command_line(made: Notebook, *words: str) -> str:
@@ -283,11 +289,11 @@ def test_fault_2_a_lost_connection_and_a_reopened_notebook_show_all_of_it(
         made.run(index)
     made.wait_for_state(made.panel(2), "deploying")
     panel = made.panel(2)
-    wait_until(lambda: "loading the model" in panel.inner_text(), 30)
+    wait_until(lambda: "loading the model" in panel.inner_text())
     proxy.cut()
     second.touch()
     journals = lab.folder / ".mldeploy" / "deployments"
-    wait_until(lambda: any("nobody was connected" in path.read_text() for path in journals.glob("*/events.jsonl")), 30)
+    wait_until(lambda: any("nobody was connected" in path.read_text() for path in journals.glob("*/events.jsonl")))
     assert "nobody was connected" not in panel.inner_text()
     proxy.mend()
     wait_until(lambda: "nobody was connected" in panel.inner_text(), 120)

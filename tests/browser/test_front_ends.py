@@ -85,7 +85,7 @@ def test_without_any_server_extension_the_panel_does_all_of_it(bare_lab: Lab, pa
     made.wait_for_state(made.panel(2), "deploying")
     gate.touch()
     made.wait_for_state(made.panel(2), "live")
-    wait_until(lambda: not made.is_running(2), 30)
+    wait_until(lambda: not made.is_running(2))
     panel = made.panel(2)
     score(panel)
     panel.get_by_role("tab", name="Logs").click()
@@ -95,7 +95,7 @@ def test_without_any_server_extension_the_panel_does_all_of_it(bare_lab: Lab, pa
     made.wait_for_state(made.panel(3), "updating")
     made.panel(3).get_by_role("button", name="Cancel").click()
     made.wait_for_state(made.panel(3), "cancelled")
-    wait_until(lambda: not made.is_running(3), 30)
+    wait_until(lambda: not made.is_running(3))
 
 
 def test_a_front_end_whose_outputs_are_frames_has_the_panel_as_a_widgets_view(
@@ -144,7 +144,7 @@ def test_a_front_end_whose_outputs_are_frames_has_the_panel_as_a_widgets_view(
         "(code) => void kernel.execute(code)",
         f"import os, time\nwhile not os.path.exists({str(stop)!r}): time.sleep(0.05)",
     )
-    wait_until(lambda: page.evaluate("() => kernel.running") == 1, 30)
+    wait_until(lambda: page.evaluate("() => kernel.running") == 1)
     update.get_by_role("button", name="Cancel").click()
     update.get_by_text("mldeploy service cancel framed-live").wait_for()  # what works meanwhile
     stop.touch()

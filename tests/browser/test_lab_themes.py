@@ -104,7 +104,7 @@ def test_every_theme_has_contrast(themed: LabPage) -> None:
         for name in TABS:
             tab = panel.get_by_role("tab", name=name)
             tab.click()
-            wait_until(lambda tab=tab: tab.get_attribute("aria-selected") == "true", 30)  # type: ignore[misc]
+            wait_until(lambda tab=tab: tab.get_attribute("aria-selected") == "true")  # type: ignore[misc]
             look(f"panel {name}", ".mld-Widget")
         themed.run("mldeploy:deploy")
         page.get_by_role("form", name="Deploy a model").first.get_by_label("Service name").wait_for()
@@ -121,7 +121,7 @@ def test_the_sidebar_fits_when_it_is_wide_and_when_it_is_narrow(themed: LabPage,
     drag_edge(page, width)
     side = page.locator("#mldeploy-sidebar")
     # JupyterLab has a least width of its own.
-    wait_until(lambda: side.bounding_box()["width"] > 450 if width == 480 else side.bounding_box()["width"] < 300, 30)
+    wait_until(lambda: side.bounding_box()["width"] > 450 if width == 480 else side.bounding_box()["width"] < 300)
     save_picture(page, f"sidebar-{width}")
     for name in ("looked-at", LONG):
         themed.row(name).first.hover()

@@ -56,7 +56,7 @@ def test_the_sidebar_and_a_panel(shown: LabPage) -> None:
     panel = shown.page.locator(".mld-Panel[aria-label^='churn, ']")
     panel.get_by_role("tab", name="Test").wait_for()
     height = shown.page.evaluate("() => innerHeight")
-    wait_until(lambda: panel.bounding_box()["y"] < height * 0.8, 10)
+    wait_until(lambda: panel.bounding_box()["y"] < height * 0.8)
 
 
 def test_a_file_is_registered_or_deployed(shown: LabPage) -> None:

@@ -129,7 +129,7 @@ def test_a_language_pack_reaches_sidebar_panel_and_forms(foreign_lab: Lab, page:
     panel = lab_page.panel("churn")
     for tab in ("Test", "Logs", "API", "Code", "History", "Settings"):
         panel.get_by_role("tab", name=widen(tab), exact=True).click()
-    wait_until(lambda: widen("Live") in (lab_page.tab("churn").get_attribute("title") or ""), 30)
+    wait_until(lambda: widen("Live") in (lab_page.tab("churn").get_attribute("title") or ""))
     panel.get_by_role("button", name=widen("Update to revision %1").replace("%1", "2")).wait_for()
     lab_page.run("mldeploy:deploy")
     form = page.get_by_role("form", name=widen("Deploy a model"))

@@ -40,7 +40,7 @@ def test_a_token_in_the_query_or_of_another_kind_is_checked_like_any_other(serve
 
 def test_a_strangers_body_is_not_read(server: Server) -> None:
     """The answer comes before the body does."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as stranger:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as stranger:
         head = f"POST {server.api('services/0a/churn/score')} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         stranger.sendall(f"{head}Content-Length: 60000000\r\nContent-Type: application/json\r\n\r\n{{".encode())
         assert stranger.recv(100).startswith(b"HTTP/1.1 403")
@@ -197,7 +197,7 @@ def test_a_body_is_limited(server: Server) -> None:
 
 
 def test_a_body_in_pieces_without_an_end_is_cut_off(server: Server) -> None:
-    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sender:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as sender:
         head = f"POST {server.api('services/0a/churn/scale')} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
         head += f"Authorization: token {server.token}\r\nTransfer-Encoding: chunked\r\n\r\n"
         sender.sendall(head.encode())
@@ -278,7 +278,7 @@ def test_a_test_request_goes_to_the_service_and_nowhere_else(server: Server, sit
             reply = server.send(method, f"{where}/{name}", body if method == "POST" else None)
             assert b"metadata" not in reply.content and b"root:" not in reply.content
             assert reply.status != 200 or name in ("code", "samples") or reply.data.get("status") != 200, (uri, name)
-            assert time.monotonic() - time_before < 20
+            assert time.monotonic() - time_before < 60
     assert foreign.connected == 0
     store.update_service("svc", endpoint=endpoint)
     assert server.post(f"{where}/score", body).data["status"] == 200

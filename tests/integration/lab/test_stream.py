@@ -26,7 +26,7 @@ from tests.polling import wait_until
 from tests.unit.panel.protocol import check_event
 
 ROOT = Path(__file__).parents[3]
-SOON = 8.0  # seconds; wanted are 2 on a quiet machine, and a busy one takes a few times as long
+SOON = 20.0  # seconds; wanted are 2 on a quiet machine, and a busy one takes ten times as long
 
 
 def overview(id: str = "1") -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_a_thousand_subscriptions_and_not_one_more(server: Server, quiet: Any) -
     stream = server.stream(*many)
     seen: set[str] = set()
     stream.until(lambda message: seen.add(message.get("id", "")) or len(seen - {""}) == 1000)
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 60
     other = server.stream(overview("x"))
     refused = other.until(lambda message: message.get("id") == "x")
     assert refused["failure"]["code"] == "busy" and "max_subscriptions" in refused["failure"]["cause"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.core.journal.journal import STAGES, read_events
 from tests.polling import wait_until
 
@@ -99,7 +99,7 @@ def _jupyter_server(
         server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         (about,) = wait_until(lambda: list(runtime.glob("jpserver-*.json")))
-        port = wait_until(lambda: json.loads(about.read_text() or "{}").get("port"))
+        port = wait_until(lambda: (read_json_if_valid(about) or {}).get("port"))  # it may be half written
         session = requests.Session()
         session.trust_env = False
         url = f"http://127.0.0.1:{port}/api/kernels"
@@ -113,14 +113,14 @@ def _jupyter_server(
         yield server, kernel, kernel_pid
     finally:
         server.kill()
-        server.wait(10)
+        server.wait(60)
 
 
 def _answers(session: requests.Session, url: str, headers: dict[str, str]) -> bool:
     try:
-        with session.get(url, headers=headers, timeout=5) as answer:
+        with session.get(url, headers=headers, timeout=60) as answer:
             return answer.status_code == 200
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
 
 

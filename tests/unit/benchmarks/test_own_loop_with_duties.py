@@ -60,7 +60,7 @@ class Peer:
 
     def lines(self, count: int) -> list[dict[str, Any]]:
         """The lines of the access log, once there are so many."""
-        wait_until(lambda: self.log.read_bytes().count(b"\n") >= count, 20)
+        wait_until(lambda: self.log.read_bytes().count(b"\n") >= count)
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
 

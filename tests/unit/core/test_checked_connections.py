@@ -57,7 +57,7 @@ class Listener:
         if self.thread.is_alive():
             with socket.create_connection(self.address) as last:
                 last.sendall(END)
-        self.thread.join(10)
+        self.thread.join(60)
         return self.received
 
 

@@ -39,7 +39,7 @@ def test_no_more_run_or_wait_than_may() -> None:
         with lock:
             running += 1
             most = max(most, running)
-        gate.wait(20)
+        gate.wait(60)
         with lock:
             running -= 1
         return 1
@@ -70,7 +70,7 @@ def test_a_call_whose_caller_is_gone_harms_no_other() -> None:
     gate = threading.Event()
 
     async def main(pool: Workers) -> None:
-        call = asyncio.create_task(pool.run(lambda: gate.wait(20)))
+        call = asyncio.create_task(pool.run(lambda: gate.wait(60)))
         await asyncio.sleep(0)
         call.cancel()
         gate.set()

@@ -48,7 +48,7 @@ class Topics:
         self.may_begin.set()
 
     def subscribe(self, topic: str, params: Any, send: Callable[[Any], Any], is_full: Callable[[], bool]) -> Subscribed:
-        self.may_begin.wait(30)
+        self.may_begin.wait(60)
         if topic == "refused":
             raise WebserviceException("there is no service 'x'", why="w", hint="h", code="WebserviceNotFound")
         self.begun.append((topic, params, send, Subscribed()))
@@ -77,7 +77,7 @@ class Page:
         self.connection.receive({"kind": kind, "id": id, **more})
 
     def wait_for(self, id: str) -> Message:
-        return wait_until(lambda: next((each for each in self.messages if each["id"] == id), None), 20) or {}
+        return wait_until(lambda: next((each for each in self.messages if each["id"] == id), None)) or {}
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_what_a_form_began_is_noted_and_told_to_every_page_whoever_has_sent_it()
     page = Page(lambda *_: {"ok": True, "result": {"service": "churn", "deployment": "d1", "model": ""}})
     page.send("request", "r1", name="form.submit", params={"workspace": "w"}, output="form-1")
     begun = {"service": "churn", "deployment": "d1", "model": "", "workspace": "w"}
-    assert wait_until(lambda: page.forms, 20) == [("form-1", begun)]
+    assert wait_until(lambda: page.forms) == [("form-1", begun)]
     assert json.loads(page.wait_for("form-1")["body"]) == begun
     page.messages.clear()
     page.send("hello", "h1", page="notebook")  # the page was loaded again
@@ -125,7 +125,7 @@ def test_a_slow_request_delays_neither_the_next_one_nor_the_thread_that_delivers
 
     def answer(name: str, params: Any, context: PanelContext) -> dict[str, Any]:
         if name == "slow":
-            gate.wait(30)
+            gate.wait(60)
         return {"ok": True, "result": name}
 
     page = Page(answer)
@@ -139,11 +139,11 @@ def test_a_slow_request_delays_neither_the_next_one_nor_the_thread_that_delivers
 
 def test_events_are_numbered_from_one(page: Page) -> None:
     page.send("subscribe", "s1", topic="deployment", params={"deployment": "d"})
-    topic, params, send, _ = wait_until(lambda: page.topics.begun, 20)[0]
+    topic, params, send, _ = wait_until(lambda: page.topics.begun)[0]
     assert (topic, params) == ("deployment", {"deployment": "d"})
     send({"lines": [1]})
     send({"lines": [2]})
-    wait_until(lambda: len(page.messages) == 2, 20)
+    wait_until(lambda: len(page.messages) == 2)
     assert [(m["kind"], m["seq"], json.loads(m["body"])) for m in page.messages] == [
         ("event", 1, {"lines": [1]}),
         ("event", 2, {"lines": [2]}),
@@ -158,14 +158,14 @@ def test_a_subscription_that_is_refused_says_why(page: Page) -> None:
 
 def test_unsubscribing_ends_it_also_while_it_begins(page: Page) -> None:
     page.send("subscribe", "s1", topic="t", params={})
-    wait_until(lambda: page.topics.begun, 20)
+    wait_until(lambda: page.topics.begun)
     page.send("unsubscribe", "s1")
-    wait_until(lambda: page.topics.begun[0][3].ended, 20)
+    wait_until(lambda: page.topics.begun[0][3].ended)
     page.topics.may_begin.clear()
     page.send("subscribe", "s2", topic="t", params={})
     page.send("unsubscribe", "s2")
     page.topics.may_begin.set()
-    wait_until(lambda: len(page.topics.begun) == 2 and page.topics.begun[1][3].ended, 20)
+    wait_until(lambda: len(page.topics.begun) == 2 and page.topics.begun[1][3].ended)
 
 
 def test_what_nobody_sees_is_told_also_while_it_begins(page: Page) -> None:
@@ -173,15 +173,15 @@ def test_what_nobody_sees_is_told_also_while_it_begins(page: Page) -> None:
     page.send("subscribe", "s1", topic="t", params={})
     page.send("visible", "s1", visible=False)
     page.topics.may_begin.set()
-    wait_until(lambda: page.topics.begun and not page.topics.begun[0][3].visible, 20)
+    wait_until(lambda: page.topics.begun and not page.topics.begun[0][3].visible)
     page.send("visible", "s1", visible=True)
     assert page.topics.begun[0][3].visible
 
 
 def test_closing_ends_every_subscription(page: Page) -> None:
     page.send("subscribe", "s1", topic="t", params={})
-    wait_until(lambda: page.topics.begun, 20)
-    wait_until(lambda: page.connection._subscribed["s1"] is not None, 20)
+    wait_until(lambda: page.topics.begun)
+    wait_until(lambda: page.connection._subscribed["s1"] is not None)
     page.connection.close()
     assert page.topics.begun[0][3].ended
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -96,11 +97,14 @@ def test_targets_are_asked_side_by_side_and_one_that_is_late_hides_no_other(
 
     def answer(self: ProcessTarget, service: ServiceRecord) -> ServiceStatus:
         if service.name == "service-3":
-            held.wait(30)
+            held.wait(60)
         return ServiceStatus("Live")
 
     monkeypatch.setattr(ProcessTarget, "status", answer)
-    monkeypatch.setattr(status, "STATUSES_SECONDS", 0.3)
+    # The time begins, is the same at each wait for the 39 that answer, and is over when the last one is waited for.
+    times = iter([0.0] * 40)
+    monkeypatch.setattr(status, "time", SimpleNamespace(monotonic=lambda: next(times, 1000.0)))
+    monkeypatch.setattr(status, "STATUSES_SECONDS", 60)
     statuses = query_statuses(ws.folder, ws.folder.open_store().list_services())
     held.set()
     late = statuses.pop("service-3")

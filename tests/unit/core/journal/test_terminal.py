@@ -210,10 +210,10 @@ def test_a_journal_is_followed_while_it_is_written(tmp_path):
     journal.write("", "state", state="running", service="diabetes", target="local", stages=["check"])
     journal.write("check", "started")
     journal.write("check", "finished", "score.py", seconds=0.1)
-    assert shown.wait(10), "a finished stage is shown at once, before the deployment ends"
+    assert shown.wait(60), "a finished stage is shown at once, before the deployment ends"
     assert "Live at" not in out.getvalue()
     journal.write("", "state", state="live", scoring_uri="http://127.0.0.1:1/score", seconds=0.5)
-    thread.join(10)
+    thread.join(60)
     journal.close()
     assert results[0].state == "Live"
     assert out.getvalue().endswith("Live at http://127.0.0.1:1/score after 0.5 s\n")
