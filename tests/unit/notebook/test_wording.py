@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import pytest
@@ -31,13 +32,16 @@ def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -
     assert in_notebook_words("then deploy it again") == "then deploy it again"
 
 
+PIP = "%pip" if importlib.util.find_spec("pip") else "%uv pip"  # an environment that uv made has no pip
+
+
 @pytest.mark.parametrize(
     ("shell", "notebook"),
     [
-        ("pip install mlflow, or not", "%pip install mlflow, or not"),
+        ("pip install mlflow, or not", f"{PIP} install mlflow, or not"),
         ("write %pip install x", "write %pip install x"),
         ("uv-pip install x; !pip install y", "uv-pip install x; !pip install y"),
-        (f'{sys.executable} -m pip install "uvloop>=0.22"', '%pip install "uvloop>=0.22"'),
+        (f'{sys.executable} -m pip install "uvloop>=0.22"', f'{PIP} install "uvloop>=0.22"'),
         ("/other/bin/python3.12 -m pip install x", "!/other/bin/python3.12 -m pip install x"),
         (f"{sys.executable} -m uv pip install x", "%uv pip install x"),
         ("/other/bin/python -m uv pip install x", "!/other/bin/python -m uv pip install x"),
