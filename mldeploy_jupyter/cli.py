@@ -59,11 +59,21 @@ def open_closed_streams() -> None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
-class ResultStream(io.TextIOBase):
-    """Standard output, where a write that fails is an error in three lines, such as of a full disk."""
+class _Wrapper(io.TextIOBase):
+    """A stream over another one, which stays open when this one is closed, as by the garbage collector."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def close(self) -> None:
+        pass
+
+
+class ResultStream(_Wrapper):
+    """Standard output, where a write that fails is an error in three lines, such as of a full disk."""
 
     def write(self, text: str) -> int:
         with self._failures():
@@ -72,9 +82,6 @@ class ResultStream(io.TextIOBase):
     def flush(self) -> None:
         with self._failures():
             self.stream.flush()
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
 
     @contextlib.contextmanager
     def _failures(self) -> Iterator[None]:
@@ -94,11 +101,8 @@ class ResultStream(io.TextIOBase):
             ) from None
 
 
-class PrintableStream(io.TextIOBase):
+class PrintableStream(_Wrapper):
     """A stream that cleans what is printed to it, for what the API prints about files, models and packages."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
 
     def write(self, text: str) -> int:
         self.stream.write(printable(text))
@@ -106,9 +110,6 @@ class PrintableStream(io.TextIOBase):
 
     def flush(self) -> None:
         self.stream.flush()
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
 
 
 def _print(result: Result, context: Context) -> None:
