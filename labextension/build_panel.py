@@ -15,8 +15,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SOURCES = Path(__file__).resolve().parent
 OUTPUT = SOURCES.parent / "mldeploy_jupyter" / "notebook" / "static"
@@ -114,13 +120,25 @@ def install_packages(development: bool, folder: Path | None = None) -> Node:
     node, folder = find_node(), folder or SOURCES
     lock = hashlib.sha256((folder / "package-lock.json").read_bytes()).hexdigest()
     mark = folder / "node_modules" / ".installed"
-    done = mark.read_text("utf-8").split() if mark.is_file() else []
-    if done[:1] == [lock] and ("development" in done or not development):
-        return node
-    words = ["npm", "ci", "--ignore-scripts", "--no-progress", *([] if development else ["--omit=dev"])]
-    run(words, node, "the packages that the panel is built with could not be installed", folder)
-    mark.write_text(f"{lock} {'development' if development else ''}\n", "utf-8")
+    with _alone_in(folder):
+        done = mark.read_text("utf-8").split() if mark.is_file() else []
+        if done[:1] == [lock] and ("development" in done or not development):
+            return node
+        words = ["npm", "ci", "--ignore-scripts", "--no-progress", *([] if development else ["--omit=dev"])]
+        run(words, node, "the packages that the panel is built with could not be installed", folder)
+        mark.write_text(f"{lock} {'development' if development else ''}\n", "utf-8")
     return node
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other process installs packages in the folder: `npm ci` removes those that are there."""
+    if fcntl is None:
+        yield
+        return
+    with (folder / "node_modules.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def find_node() -> Node:

@@ -60,6 +60,12 @@ def install_axe() -> Path:
     return SOURCES / "node_modules" / "axe-core" / "axe.min.js"
 
 
+def install_esbuild() -> Path:
+    """The program esbuild. It is installed with all that the tests need: no other test removes it meanwhile."""
+    _install_packages()
+    return SOURCES / "node_modules" / ".bin" / "esbuild"
+
+
 def find_node() -> Any:
     """Node and npm, as the build of the panel finds them: `environment`, and `npm`, the words of its command."""
     return _build_panel().find_node()

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from tests.polling import wait_until
+from tests.ports import free_port
 
 TOKEN = "test"
 
@@ -162,9 +162,3 @@ def open_browser(profile: Path, **options: Any) -> Iterator[Any]:
             yield context
         finally:
             context.close()
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

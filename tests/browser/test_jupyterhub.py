@@ -20,10 +20,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.browser.lab import free_port, install_extension
+from tests.browser.lab import install_extension
 from tests.browser.lab_page import SCRIPT, LabPage
 from tests.integration.notebook.conftest import end_services
 from tests.polling import wait_until
+from tests.ports import free_port
 
 PROXY = os.environ.get("MLDEPLOY_PROXY") or shutil.which("configurable-http-proxy")
 ADMIN_TOKEN = "0123456789abcdef0123456789abcdef"

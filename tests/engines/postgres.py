@@ -10,7 +10,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines.missing import engine_missing
+from tests.ports import free_port
 
 REASON = "PostgreSQL's server binaries are missing: apt-get install postgresql"
 
@@ -43,9 +43,7 @@ def postgres_server(binaries: Path) -> Iterator[str]:
     if user is not None:
         os.chown(root, user.pw_uid, user.pw_gid)
     run = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user is not None else {}
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    port = free_port()
     options = f"-c listen_addresses=127.0.0.1 -p {port} -k {root} -c fsync=off -c max_connections=50"
     control = [str(binaries / "pg_ctl"), "-D", str(data), "-w", "-t", "60"]
     try:

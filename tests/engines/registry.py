@@ -14,6 +14,7 @@ from typing import Any
 from tests.engines.base_image import REPOSITORY, base_store, suite
 from tests.engines.missing import require
 from tests.polling import wait_until
+from tests.ports import free_port
 
 
 class RegistryServer:
@@ -32,9 +33,7 @@ class RegistryServer:
         self.user, self.password = user, password
         self.ca: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{taken.getsockname()[1]}"
+        self.address = f"127.0.0.1:{free_port()}"
         self.url = f"{'https' if tls else 'http'}://{self.address}"
         self.base = f"{self.address}/{REPOSITORY}:{suite()}"
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,6 +21,7 @@ import pytest
 
 from mldeploy_jupyter import Workspace
 from mldeploy_jupyter.commands import Context, open_workspace, run
+from tests.ports import free_port
 
 MLDEPLOY = [sys.executable, "-m", "mldeploy_jupyter.cli"]
 SCRIPT = """import json, os, pathlib
@@ -233,9 +234,7 @@ def test_errors_about_a_stopped_service_name_the_start_command(cli: Cli) -> None
         hint = "hint: stop that process, or move the service with `mldeploy service update mine --port N`"
         assert taken.stderr.splitlines()[-1] == hint
         # What the hint says works, with the port still taken.
-        with socket.create_server(("127.0.0.1", 0)) as other:
-            free = other.getsockname()[1]
-        cli.ok("service", "update", "mine", "--port", str(free))
+        cli.ok("service", "update", "mine", "--port", str(free_port()))
         assert json.loads(cli.ok("service", "run", "mine", "-d", '{"data": [1.5]}')) == [3.0]
 
 

@@ -31,6 +31,7 @@ from mldeploy_jupyter.core.journal import fold
 from mldeploy_jupyter.core.journal.journal import STAGES, read_events
 from mldeploy_jupyter.core.records import DeploymentRequest
 from tests.polling import wait_until
+from tests.ports import free_port
 
 from .conftest import BROKEN, SLOW, Site, ask, live, update
 
@@ -210,11 +211,7 @@ def test_modules_named_in_a_model_file_are_imported_before_workers_are_forked(si
 
 
 def test_a_failed_first_deployment_keeps_no_process_and_no_port(site: Site) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     site.write(BROKEN)
     with pytest.raises(DeploymentFailed):
         site.deploy("first", port=port).wait_for_deployment(timeout_sec=240)

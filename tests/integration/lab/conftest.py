@@ -17,6 +17,7 @@ import pytest
 
 from tests.integration.deployment.conftest import site
 from tests.polling import wait_until
+from tests.ports import free_port
 
 __all__ = ["server", "site", "start_server"]
 
@@ -72,7 +73,7 @@ class Server:
 
     def __init__(self, folder: Path, *arguments: str, token: str = TOKEN, base_url: str = "/") -> None:
         self.token, self.base_url = token, base_url
-        self.port = _free_port()
+        self.port = free_port()
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "config"
         config.mkdir(exist_ok=True)
@@ -224,9 +225,3 @@ def start_server(tmp_path_factory: pytest.TempPathFactory, started: list[Server]
 def server(start_server: StartServer) -> Server:
     """A server as JupyterHub starts it: below a base URL, with a token."""
     return start_server(base_url="/user/x/")
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -20,6 +20,7 @@ from mldeploy_jupyter import Workspace
 from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRecord, ServiceRecord
 from mldeploy_jupyter.deployment import journal_path, query_status, read_service_events
+from tests.browser.gallery import install_esbuild
 from tests.integration.deployment.conftest import Site, supervisor_pid
 from tests.integration.lab.conftest import Server, StartServer
 from tests.polling import wait_until
@@ -170,7 +171,7 @@ class Client:
 
     def __init__(self, folder: Path, server: Server) -> None:
         bundle = folder / "client.mjs"
-        esbuild = ROOT / "labextension" / "node_modules" / ".bin" / "esbuild"
+        esbuild = install_esbuild()
         source = Path(__file__).with_name("port_client.ts")
         subprocess.run(
             [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +17,7 @@ import requests
 
 from tests.integration.serving.supervised import ECHO
 from tests.polling import wait_until
+from tests.ports import free_port
 
 MODULE = "mldeploy_jupyter.serving.container"
 KEY = {"Authorization": "Bearer first-key"}
@@ -201,12 +201,6 @@ class Volume:
         for process in reversed(self.started):
             if process.process is not None:
                 process.end()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def images(root: Path) -> Callable[..., Image]:

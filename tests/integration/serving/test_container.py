@@ -16,8 +16,9 @@ import psutil
 import pytest
 import requests
 
-from tests.integration.serving.containers import Container, Image, free_port, images
+from tests.integration.serving.containers import Container, Image, images
 from tests.polling import wait_until
+from tests.ports import free_port
 
 FILES = """
     import os

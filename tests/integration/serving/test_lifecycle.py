@@ -22,6 +22,7 @@ from mldeploy_jupyter.serving.ipc.control_client import ControlError, call
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.integration.serving.supervised import ECHO, KEY, WAIT, Supervised
 from tests.polling import wait_until
+from tests.ports import free_port
 
 SKLEARN = """
     import json
@@ -264,9 +265,7 @@ def test_a_folder_has_one_supervisor(supervised: Supervised) -> None:
 def test_of_supervisors_started_at_once_one_runs_and_all_find_it(tmp_path: Path) -> None:
     client = SupervisorClient(tmp_path / "service")
     client.folder.mkdir()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with ThreadPoolExecutor(8) as threads:
         found = [threads.submit(client.start, port, 0) for _ in range(8)]
         pids = {future.result()["pid"] for future in found}
@@ -278,9 +277,7 @@ def test_of_supervisors_started_at_once_one_runs_and_all_find_it(tmp_path: Path)
 def test_a_deployment_moves_the_service_to_another_port(supervised: Supervised) -> None:
     supervised.deploy()
     old = supervised.url
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     assert supervised.deploy(port=port)["port"] == port
     assert supervised.facts["port"] == port
     assert supervised.score().headers["x-mldeploy-revision"] == "2"

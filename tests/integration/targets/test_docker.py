@@ -37,6 +37,7 @@ from mldeploy_jupyter.targets.docker.target import DockerTarget
 from tests.engines.docker import RunningEngine
 from tests.integration.targets.service_image import build_service_image
 from tests.polling import wait_until
+from tests.ports import free_port
 from tests.steady_load import SteadyLoad
 
 pytestmark = pytest.mark.engines
@@ -326,8 +327,7 @@ def test_the_port_is_kept_over_stop_and_update_and_can_be_changed(service: Servi
     assert service.target.status(service.record).state == "Stopped"
     assert service.apply(ANSWER.format(2), 2).details["port"] == port
     assert service.answer() == 2
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        other = free.getsockname()[1]
+    other = free_port()
     assert service.apply(ANSWER.format(3), 3, port=other).details["port"] == other
     assert service.answer() == 3
     wait_until(lambda: [one.port for one in service.containers(names.LISTENER_ROLE)] == [other])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -35,6 +37,26 @@ def test_types_of_the_interface(build: ModuleType, capfd: pytest.CaptureFixture[
 @pytest.mark.timeout(600)
 def test_unit_tests_of_the_interface(build: ModuleType, capfd: pytest.CaptureFixture[str]) -> None:
     assert build.main(["--test"]) == 0, capfd.readouterr().err
+
+
+def test_packages_are_installed_once_by_however_many_want_them(
+    build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two halves of the tests want them at the same time, and `npm ci` removes what the other one uses."""
+    (tmp_path / "package.json").write_text('{"name": "empty", "version": "1.0.0"}')
+    lock = {"name": "empty", "version": "1.0.0", "lockfileVersion": 3, "packages": {"": {"name": "empty"}}}
+    (tmp_path / "package-lock.json").write_text(json.dumps(lock))
+    run, ran = build.run, []
+    monkeypatch.setattr(build, "run", lambda words, *more: (ran.append(words), run(words, *more)))
+    (tmp_path / "node_modules").mkdir()  # npm makes none where no package is named
+    threads = [threading.Thread(target=build.install_packages, args=(True, tmp_path)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [words[:2] for words in ran] == [["npm", "ci"]]
+    build.install_packages(False, tmp_path)
+    assert len(ran) == 1
 
 
 def test_the_module_is_built_and_small(build: ModuleType) -> None:
