@@ -194,6 +194,7 @@ export function Menu({ items, label = t`More actions` }: { items: MenuItem[]; la
               type="button"
               role="menuitem"
               tabIndex={-1}
+              key={item.label}
               class={item.danger ? 'mld-Menu-item mld-mod-danger' : 'mld-Menu-item'}
               onClick={() => {
                 close();

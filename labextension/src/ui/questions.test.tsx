@@ -66,6 +66,20 @@ describe('a key', () => {
   });
 });
 
+describe('the menu', () => {
+  it('keeps the focus on its entry when others go', async () => {
+    const port = fakePort();
+    await show(port);
+    fireEvent.click(screen.getByLabelText('More actions'));
+    const entry = await screen.findByRole('menuitem', { name: 'Delete…' });
+    entry.focus();
+    port.emit('service', { service: samples.service({ state: 'unhealthy', can: ['stop', 'delete'] }) });
+    await waitFor(() => expect(screen.queryByRole('menuitem', { name: 'Restart' })).toBeNull());
+    expect(document.activeElement).toBe(entry);
+    expect(entry.textContent).toBe('Delete…');
+  });
+});
+
 describe('a question', () => {
   const menu = async (item: string) => {
     fireEvent.click(screen.getByLabelText('More actions'));
