@@ -243,12 +243,12 @@ BROKEN_BY_FORKING = """
 
 @pytest.mark.parametrize("how", ["os.kill(os.getpid(), signal.SIGSEGV)", "os._exit(5)", "threading.Event().wait()"])
 def test_a_worker_that_only_a_fork_breaks_gets_a_new_interpreter(supervised: Supervised, how: str) -> None:
-    answer = supervised.deploy(BROKEN_BY_FORKING.format(how), init_timeout=3.0)
+    answer = supervised.deploy(BROKEN_BY_FORKING.format(how), init_timeout=8.0)
     assert answer["ok"], answer
     assert supervised.score().json() is False
     assert "not in a new interpreter" in forking(supervised)["reason"] and not forking(supervised)["forking"]
     assert supervised.log.count("workers are no longer forked") == 1
-    assert supervised.deploy(BROKEN_BY_FORKING.format(how), init_timeout=3.0)["ok"]
+    assert supervised.deploy(BROKEN_BY_FORKING.format(how), init_timeout=8.0)["ok"]
     assert supervised.log.count("trying a new interpreter") == 1  # nothing was forked the second time
 
 
