@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from typing import TypeVar
+
+import psutil
 
 Value = TypeVar("Value")
 
@@ -27,3 +31,9 @@ def wait_until(condition: Callable[[], Value], seconds: float = 60.0, what: str 
 def wait_for_value(read: Callable[[], Value], wanted: Value, seconds: float = 60.0) -> None:
     """Waits until `read` returns what is wanted. Fails after `seconds` with what it returns instead."""
     wait_until(lambda: read() == wanted, seconds, lambda: f"{wanted!r}: it is {read()!r}")
+
+
+def stop_process(pid: int) -> None:
+    """Stops a process by a signal. On a busy machine it must get a processor before it stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED, what=f"process {pid} to stop")

@@ -143,6 +143,9 @@ class Acceptor:
         if len(self.connections) + len(self._attaching) + ACCEPT_BATCH > self.max_connections:
             self._evict_idle()
         for _ in range(ACCEPT_BATCH if self.app.settings.workers == 1 else 1):
+            if self.app.is_paused():
+                self.pause()
+                return
             try:
                 sock, _ = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):

@@ -28,6 +28,9 @@ class Application(Protocol):
     def record_accepted(self) -> None:
         """The worker has accepted a connection."""
 
+    def is_paused(self) -> bool:
+        """Whether the supervisor wants no connection accepted. The order to pause comes, or has come, as well."""
+
     def leaves_connection(self, waited: float) -> bool:
         """Whether a new connection, left to others for `waited` seconds so far, is left to them: they answer sooner."""
 

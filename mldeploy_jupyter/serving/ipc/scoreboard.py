@@ -64,8 +64,9 @@ _SLOT_BYTES = (_STATE_START + 4095) // 4096 * 4096  # whole pages
 
 # Whether it accepts connections; while it leaves those that wait to others, since when it is busy, else 0; how many
 # calls go on although their request is over; when it last accepted a connection. Times in microseconds, monotonic.
-ACCEPTING, LEAVING, UNFINISHED, ACCEPTED_AT = range(4)
-_STATE_FIELDS = 4
+# The last one is the supervisor's: whether the worker must accept none, although it may not have read the order yet.
+ACCEPTING, LEAVING, UNFINISHED, ACCEPTED_AT, PAUSED = range(5)
+_STATE_FIELDS = 5
 assert _STATE_START + _STATE_FIELDS * 8 <= _SLOT_BYTES
 
 # -- the fields of the service, which only the supervisor writes; they stand before the slots

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..ipc.channel import Channel
 from ..ipc.failure import failure
-from ..ipc.scoreboard import ANSWERED, Scoreboard
+from ..ipc.scoreboard import ANSWERED, PAUSED, Scoreboard
 from ..log import entry, worker_output
 from ..log.service_log import ServiceLog
 from ..settings import Settings
@@ -28,6 +28,10 @@ from .spawn import process_environment, spawn_process
 ORDER_WAIT = 10.0  # seconds for a worker to carry out an order and answer it
 
 CHANNEL_CLOSED_WAIT = 1.0  # seconds for a worker to end after it closed its channel, before it is killed
+
+# Orders after which a worker accepts connections, or none. A machine that keeps it waiting must not let it answer with
+# the old revision once the new one has answered, so it sees them on the scoreboard, too.
+_PAUSES = {"accept": 0, "pause": 1, "drain": 1, "stop": 1}
 
 _CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
 
@@ -126,6 +130,8 @@ class WorkerProcess:
 
     def send(self, op: str, fds: tuple[int, ...] = (), **args: Any) -> bool:
         """Sends an order; returns False when the worker is gone."""
+        if op in _PAUSES and self.scoreboard is not None and self.slot and not self._dead.is_set():
+            self.scoreboard.slot(self.slot).state[PAUSED] = _PAUSES[op]
         try:
             self._channel.send({**args, "op": op}, fds)
         except OSError:

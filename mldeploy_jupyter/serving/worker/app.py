@@ -136,6 +136,9 @@ class App:
     def record_taken(self) -> None:
         self._slot.state[fields.LEAVING] = 0
 
+    def is_paused(self) -> bool:
+        return bool(self._slot.state[fields.PAUSED])
+
     def leaves_connection(self, waited: float) -> bool:
         return self._sharing.leaves_connection(waited)
 

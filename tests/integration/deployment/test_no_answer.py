@@ -11,14 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
-import psutil
 import pytest
 
 from mldeploy_jupyter.commands import Context, open_workspace, run
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
 from tests.integration.deployment.conftest import Site
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 LIMIT = 240.0  # seconds; without load a command takes 7 to 13, and they run side by side
 
@@ -55,7 +54,7 @@ def stopped_supervisors(site: Site, *names: str) -> Iterator[None]:
         service.wait_for_deployment()
     pids = [supervisor_pid(site, name) for name in names]
     for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
+        stop_process(pid)
     yield
     for pid in pids:
         with suppress(ProcessLookupError):
@@ -153,8 +152,7 @@ def test_a_service_whose_worker_does_not_answer_is_not_healthy(site: Site) -> No
         worker = next((one["pid"] for one in workers if one["state"] == "live"), None)
         if worker is None:
             return False
-        os.kill(worker, signal.SIGSTOP)
-        wait_until(lambda: psutil.Process(worker).status() == psutil.STATUS_STOPPED)
+        stop_process(worker)
         seen.append((service.state, str(service.error)))
         return seen[-1][0] == "Unhealthy" and f"worker {worker} hung" in seen[-1][1]
 

@@ -27,7 +27,7 @@ from mldeploy_jupyter.core.errors import (
     WebserviceNotFound,
 )
 from mldeploy_jupyter.deployment import record_service_event
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 from .conftest import BROKEN, SLOW, Site, live, supervisor_pid
 
@@ -122,7 +122,7 @@ def test_a_log_that_is_written_late_still_names_what_the_script_raised(site: Sit
     site.write("def init():\n    pass\n\ndef run(data):\n    raise ValueError('no such thing')\n")
     service = live(site)
     pid = json.loads((site.folder / ".mldeploy/services/svc/supervisor.json").read_text())["pid"]
-    os.kill(pid, signal.SIGSTOP)  # the workers answer without it, and what they print waits for it
+    stop_process(pid)  # the workers answer without it, and what they print waits for it
     wake = threading.Timer(0.5, os.kill, (pid, signal.SIGCONT))
     wake.start()
     with pytest.raises(ScoringError) as error:

@@ -14,7 +14,7 @@ from mldeploy_jupyter.core.errors import DeploymentCancelled, DeploymentInterrup
 from mldeploy_jupyter.core.journal.journal import read_events
 from mldeploy_jupyter.deployment import launch, query_status
 from mldeploy_jupyter.targets.supervisor_client import SupervisorClient
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 from .conftest import SLOW, Site, ask, gated, live, update, wait_until_loading
 
@@ -129,7 +129,7 @@ def test_a_suspended_runner_learns_how_its_deployment_ended(site: Site) -> None:
     wait_until_loading(site)
     record = site.ws.folder.open_store().get_deployment(service.deployment_id)
     status = lambda: query_status(site.ws.folder, site.ws.folder.open_store().get_service("svc"))  # noqa: E731
-    os.kill(record.runner["pid"], signal.SIGSTOP)  # as a laptop that sleeps
+    stop_process(record.runner["pid"])  # as a laptop that sleeps
     gate.touch()
     try:
         wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not go on")
@@ -149,7 +149,7 @@ def test_a_runner_that_a_signal_has_stopped_is_found_within_seconds(site: Site, 
         update(site, service, detached=True)
     wait_until_loading(site)
     pid = site.ws.folder.open_store().get_deployment(service.deployment_id).runner["pid"]
-    os.kill(pid, signal.SIGSTOP)
+    stop_process(pid)
     wait_until(lambda: process_is_gone(site, pid))
     if started == "deploy":
         with pytest.raises(DeploymentInterrupted):

@@ -84,7 +84,7 @@ def test_a_key_that_is_regenerated_in_the_middle_is_fetched_and_reported(site: S
     rejected = samples[samples["outcome"] == Outcome.UNAUTHORISED]
     assert ending.reason == "cancelled" and kinds(ending) == ["key"]
     assert len(rejected) >= 1
-    assert set(np.unique(samples["outcome"])) == {Outcome.OK, Outcome.UNAUTHORISED}
+    assert set(np.unique(samples["outcome"])) - {Outcome.UNFINISHED} == {Outcome.OK, Outcome.UNAUTHORISED}
 
 
 def test_an_update_in_the_middle_shows_both_revisions_and_no_failure(site: Site, tmp_path: Path) -> None:
@@ -97,6 +97,7 @@ def test_an_update_in_the_middle_shows_both_revisions_and_no_failure(site: Site,
     ending = measurement.stop()
     samples = read_samples(tmp_path / "samples")
     assert ending.reason == "cancelled" and kinds(ending) == ["revision"]
+    samples = samples[samples["outcome"] != Outcome.UNFINISHED]  # were in flight when it was stopped
     assert (samples["outcome"] == Outcome.OK).all()
     assert np.unique(samples["revision"]).tolist() == [1, 2]
 

@@ -18,7 +18,7 @@ from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.latency.measuring import MAX_LAG, Measurement
 from mldeploy_jupyter.latency.recording import RECORD, Outcome, Phase, read_samples
 from tests.benchmarks.latency.lab import KnownServer, Seen, begin, measure
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 
 def outcomes(samples: np.ndarray[Any, Any]) -> dict[Outcome, int]:
@@ -157,7 +157,7 @@ def test_a_generator_that_is_stopped_cuts_the_run_there(tmp_path: Path, with_ser
         wait_for_samples(measurement, 30)
         stopped = [measurement.pid, server.pid] if with_service else [measurement.pid]
         for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+            stop_process(pid)
         pause = threading.Event()
         pause.wait(2.5)  # the gap that it has to find
         for pid in stopped:
@@ -188,7 +188,7 @@ def test_a_second_in_which_the_load_stood_still_is_left_out_and_measured_again(
     with KnownServer("fixed", 2) as server:
         measurement = begin([server.uri], tmp_path / "samples", rate=100.0, duration=12.0, warmup=0)
         wait_for_samples(measurement, 220)
-        os.kill(measurement.pid, signal.SIGSTOP)
+        stop_process(measurement.pid)
         threading.Event().wait(0.5)  # half a second is no sleep of the machine
         os.kill(measurement.pid, signal.SIGCONT)
         ending = measurement.wait(60)

@@ -21,7 +21,7 @@ from mldeploy_jupyter.serving.system import unix_socket
 from tests.integration.serving.closed_loop import Load
 from tests.integration.serving.containers import Image, Process, Volume, images
 from tests.integration.serving.test_switch import read_answer, request_of
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 from tests.ports import free_port
 
 SLOW = """
@@ -112,7 +112,7 @@ def test_a_container_that_stands_by_is_ready_and_accepts_nothing(volume: Volume,
     answer = new.await_started()
     assert (answer["state"], answer["revision"]) == ("Standby", 1)
     assert new.health() == (0, "Standby")
-    os.kill(volume.listener.pid, signal.SIGSTOP)  # after two seconds without a container that serves, it answers 503
+    stop_process(volume.listener.pid)  # after two seconds without a container that serves, it answers 503
     try:
         with raw_connection(volume) as connection:
             connection.sendall(request_of(b"[1]"))
@@ -224,7 +224,7 @@ def test_when_the_new_container_dies_during_the_take_over_the_old_one_goes_on(
     load = Load(volume.url, sessions=2, fresh=2)
     try:
         # Its worker cannot accept, so the take-over stands still after the old container has paused.
-        os.kill(new.ask("status")["workers"][0]["pid"], signal.SIGSTOP)
+        stop_process(new.ask("status")["workers"][0]["pid"])
         answers: list[Any] = []
         client = threading.Thread(target=lambda: answers.append(new.ask("take-over", **{"from": str(old.folder)})))
         client.start()
@@ -251,7 +251,7 @@ def test_an_old_container_that_does_not_answer_goes_on_and_the_new_one_stands_by
     old = volume.serve(image(), "c1")
     new = volume.container(image(), "c2")
     new.await_started()
-    os.kill(old.pid, signal.SIGSTOP)
+    stop_process(old.pid)
     try:
         data = new.ask("take-over", **{"from": str(old.folder)})["failure"]
         assert data["code"] == "predecessor-silent" and str(old.folder) in data["message"]

@@ -8,12 +8,11 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import psutil
 import pytest
 
 from mldeploy_jupyter.serving.supervisor import watchdog
 from tests.integration.serving.supervised import ECHO, Supervised
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 LIMIT = 60.0  # seconds: a hang is found within 10, but a busy machine is late
 PAUSE = 1.5 * watchdog.LOCK_PATIENCE  # seconds; the longest silence that the watchdog waits for, and half as much
@@ -57,12 +56,6 @@ ASYNC = """
 """
 
 
-def stop(pid: int) -> None:
-    """Stops a process; on a busy machine it has to get a processor for that."""
-    os.kill(pid, signal.SIGSTOP)
-    wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-
-
 def hang(service: Supervised, how: str) -> None:
     path = service.root / f"app{service.revision}" / "HOW"
     path.with_suffix(".next").write_text(how)
@@ -104,7 +97,7 @@ def test_a_worker_stopped_by_a_signal_is_replaced(supervised: Supervised, in_han
         if in_hand:
             waiting = pool.submit(supervised.score, "wait", timeout=60)
             wait_until(lambda: re.search(r"requests_in_flight\S* 1\n", supervised.metrics()) or waiting.done())
-        stop(before[0])
+        stop_process(before[0])
         status = supervised.ask("status", ask_workers=True)
         assert status["state"] == "Unhealthy" and "signal" in status["failure"]["why"]
         await_another(supervised, before)
@@ -115,7 +108,7 @@ def test_a_worker_stopped_by_a_signal_is_replaced(supervised: Supervised, in_han
 def test_of_two_workers_the_other_answers_and_the_service_is_live(supervised: Supervised) -> None:
     assert supervised.deploy(workers=2)["ok"]
     stopped, other = supervised.pids()
-    stop(stopped)
+    stop_process(stopped)
     assert supervised.ask("status", ask_workers=True)["state"] == "Live"
     wait_until(lambda: len(now := supervised.pids()) == 2 and stopped not in now, LIMIT, "another worker")
     assert other in supervised.pids()
@@ -124,11 +117,11 @@ def test_of_two_workers_the_other_answers_and_the_service_is_live(supervised: Su
 def test_a_stopped_zygote_is_replaced_and_delays_no_deployment(supervised: Supervised) -> None:
     assert supervised.deploy()["ok"]
     forking = wait_until(lambda: (f := supervised.ask("status")["forking"])["spare"] and f)
-    os.kill(forking["pid"], signal.SIGSTOP)
+    stop_process(forking["pid"])
     wait_until(lambda: supervised.ask("status")["forking"]["pid"] not in (forking["pid"], None), what="another")
     forking = wait_until(lambda: (f := supervised.ask("status")["forking"])["spare"] and f)
-    os.kill(forking["spare"], signal.SIGSTOP)
-    os.kill(forking["pid"], signal.SIGSTOP)
+    stop_process(forking["spare"])
+    stop_process(forking["pid"])
     began = time.monotonic()
     assert supervised.deploy()["ok"]
     assert time.monotonic() - began < LIMIT
@@ -165,7 +158,7 @@ def test_workers_outlive_a_pause_of_the_supervisor(supervised: Supervised) -> No
     before = supervised.pids()
     processes = [supervised.process.pid, *before]
     for pid in processes:
-        os.kill(pid, signal.SIGSTOP)
+        stop_process(pid)
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began > PAUSE)
     for pid in processes:

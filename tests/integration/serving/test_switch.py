@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import email
 import json
+import os
+import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from tests.integration.serving.closed_loop import Load
 from tests.integration.serving.supervised import WAIT, Supervised
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 SLEEPY = """
     import json, time
@@ -66,6 +69,29 @@ def test_ten_updates_under_load_fail_no_request_and_never_go_back(supervised: Su
     for answers in load.answers:
         assert answers == sorted(answers)
         assert set(answers) == set(range(1, 12))
+
+
+def test_an_old_worker_that_stood_still_during_the_switch_accepts_no_connection_after_it(
+    supervised: Supervised,
+) -> None:
+    """It reads its orders late: a client that the new revision has answered must not get the old one again."""
+    assert supervised.deploy(workers=2)["ok"]
+    for revision in range(2, 7):
+        late = supervised.pids()[0]
+        stop_process(late)
+        with ThreadPoolExecutor(12) as pool:
+            deploying = pool.submit(supervised.deploy, workers=2)
+            wait_until(lambda wanted=str(revision): revision_of(supervised) == wanted)
+            answers = [pool.submit(revision_of, supervised) for _ in range(60)]
+            with suppress(ProcessLookupError):  # the watchdog may have ended it
+                os.kill(late, signal.SIGCONT)
+            assert {answer.result() for answer in answers} == {str(revision)}
+            assert deploying.result()["ok"]
+
+
+def revision_of(service: Supervised) -> str:
+    """The revision that answers a request on a connection of its own."""
+    return service.score().headers["x-mldeploy-revision"]
 
 
 def test_a_kept_connection_is_answered_by_the_new_revision_and_never_closed(supervised: Supervised) -> None:

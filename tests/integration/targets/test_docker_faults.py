@@ -25,7 +25,7 @@ from mldeploy_jupyter.targets.docker import names
 from tests.engines.docker import OwnEngine, RunningEngine
 from tests.engines.podman import PodmanEngine
 from tests.integration.targets.test_docker import ANSWER, SLOW, Service
-from tests.polling import wait_for_value, wait_until
+from tests.polling import stop_process, wait_for_value, wait_until
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
 
@@ -107,7 +107,7 @@ def test_fault_3_an_engine_that_hangs_stops_nobody(
         service.target.status(service.record)
         assert own_docker_engine._process is not None
         pid = own_docker_engine._process.pid
-        os.kill(pid, signal.SIGSTOP)
+        stop_process(pid)
         try:
             began = time.monotonic()
             status = service.target.status(service.record)
