@@ -21,11 +21,13 @@ def wait_until(condition: Callable[[], Value], seconds: float = 60.0, what: str 
     """
     deadline = time.monotonic() + seconds
     pause = threading.Event()
-    while not (value := condition()):
-        if time.monotonic() > deadline:
+    while True:
+        is_over = time.monotonic() > deadline  # before the last look: this process, too, may have stood still
+        if value := condition():
+            return value
+        if is_over:
             raise AssertionError(f"waited {seconds:g} s for {what() if callable(what) else what or condition}")
         pause.wait(0.01)
-    return value
 
 
 def wait_for_value(read: Callable[[], Value], wanted: Value, seconds: float = 60.0) -> None:

@@ -148,15 +148,14 @@ class WorkerProcess:
             if not self.send(op, fds, id=number, **args):
                 return None
             deadline = time.monotonic() + wait
-            while not (self.exited.is_set() or self._channel_closed.is_set()):
+            while True:
                 left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                try:
-                    return answer.get(timeout=min(left, 0.2))
+                is_over = left <= 0 or self.exited.is_set() or self._channel_closed.is_set()
+                try:  # also at the end: the answer may have come while this process stood still
+                    return answer.get(not is_over, min(max(left, 0.0), 0.2))
                 except queue.Empty:
-                    continue
-            return None
+                    if is_over:
+                        return None
         finally:
             del self._answers[number]
 
