@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Called = TypeVar("Called")
 
-LAST_EXIT_AGE = timedelta(seconds=5)  # a worker that ended longer ago did not cause the failure at hand
-LAST_EXIT_WAIT = 1.0  # seconds to wait for its record, which the supervisor writes after the connections broke
+LAST_EXIT_AGE = timedelta(seconds=10)  # a worker that ended longer ago did not cause the failure at hand
+LAST_EXIT_WAIT = 3.0  # seconds to wait for its record, which the supervisor writes after the connections broke
 LAST_EXIT_POLL = 0.05  # seconds between two reads of it
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
 
 
-LOG_SECONDS = 2.0  # allowed for a worker's lines to reach the log: they pass through the supervisor
+LOG_SECONDS = 5.0  # allowed for a worker's lines to reach the log: they pass through the supervisor
 
 LOG_LINES = 5000  # of the end of the log that are searched
 
@@ -42,10 +42,11 @@ def find_request_error(
     target = open_service_target(folder, service)
     deadline = time.monotonic() + LOG_SECONDS
     while True:
+        is_over = time.monotonic() > deadline
         lines = target.logs(service, tail=LOG_LINES, follow=False)
         raised, traceback, answered = _find_exception(request_id, lines)
         # The access entry is written last, so when it is there and no exception is, none will come.
-        if raised or answered or time.monotonic() > deadline:
+        if raised or answered or is_over:
             break
         time.sleep(0.01)
     try:

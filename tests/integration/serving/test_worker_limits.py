@@ -52,6 +52,7 @@ def test_the_others_requests_are_untouched_when_one_goes_over(supervised: Superv
         with pytest.raises(requests.ConnectionError):
             supervised.score({"mb": 400, "wait": True})
         wait_until(lambda: len(found := set(supervised.pids())) == 2 and found != before)
+        wait_until(lambda: load.answered() >= 40)
         found = load.end()
     # At most what the dead worker had in hand beside: each client has one request at a time.
     assert len(found["problems"]) <= 8 and found["statuses"]["200"] >= 5, found
