@@ -163,7 +163,7 @@ def test_the_image_runs_with_a_read_only_root_and_scores(build: Build, user: str
         def answer() -> requests.Response | None:
             port()
             try:
-                return requests.post(f"{address}/score", data='{"data": [1]}', timeout=5)
+                return requests.post(f"{address}/score", data='{"data": [1]}', timeout=60)
             except requests.ConnectionError:
                 return None
 

@@ -151,7 +151,7 @@ def test_a_service_from_its_deployment_to_its_end(site: Site) -> None:
     assert site.left() == {"containers": [], "volumes": [], "images": []}
     assert not site_processes(site.folder)
     with pytest.raises(requests.ConnectionError):
-        requests.get(address, timeout=5)
+        requests.get(address, timeout=60)
 
 
 def test_the_images_of_both_builders_answer_byte_for_byte_alike(site: Site, image_registry: RegistryServer) -> None:
@@ -235,7 +235,7 @@ def texts_of(image: Any) -> Iterator[bytes]:
 
 def ready(address: str) -> bool:
     try:
-        return requests.get(f"{address}/ready", timeout=5).status_code == 200
+        return requests.get(f"{address}/ready", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 

@@ -96,18 +96,18 @@ def test_a_registry_that_is_killed_comes_back_with_its_data(start_registry: Call
     tags = f"{registry.url}/v2/{base_images.REPOSITORY}/tags/list"
     registry.kill()
     with pytest.raises(requests.ConnectionError):
-        requests.get(tags, timeout=5)
+        requests.get(tags, timeout=60)
     registry.start()
-    assert requests.get(tags, timeout=5).json()["tags"] == [base_images.suite()]
-    wait_until(lambda: "GET /v2/" in registry.log(), 20)  # it logs a request once that was answered
+    assert requests.get(tags, timeout=60).json()["tags"] == [base_images.suite()]
+    wait_until(lambda: "GET /v2/" in registry.log())  # it logs a request once that was answered
 
 
 def test_a_registry_with_a_password_and_a_certificate(start_registry: Callable[..., RegistryServer]) -> None:
     registry = start_registry(user="ada", password="s3cret", tls=True)
-    assert requests.get(f"{registry.url}/v2/", timeout=5, verify=str(registry.ca)).status_code == 401
-    assert requests.get(f"{registry.url}/v2/", timeout=5, verify=str(registry.ca), auth=("ada", "s3cret")).ok
+    assert requests.get(f"{registry.url}/v2/", timeout=60, verify=str(registry.ca)).status_code == 401
+    assert requests.get(f"{registry.url}/v2/", timeout=60, verify=str(registry.ca), auth=("ada", "s3cret")).ok
     with pytest.raises(requests.exceptions.SSLError):
-        requests.get(f"{registry.url}/v2/", timeout=5, verify="/etc/ssl/certs/ca-certificates.crt")
+        requests.get(f"{registry.url}/v2/", timeout=60, verify="/etc/ssl/certs/ca-certificates.crt")
 
 
 def test_the_mirror_is_read_from_the_settings_of_apt(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Site:
 
 def is_ready(address: str) -> bool:
     try:
-        return requests.get(f"{address}/ready", timeout=5).status_code == 200
+        return requests.get(f"{address}/ready", timeout=60).status_code == 200
     except requests.ConnectionError:
         return False
 
