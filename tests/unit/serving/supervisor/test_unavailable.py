@@ -19,7 +19,7 @@ def listener() -> Iterator[socket.socket]:
     listener.close()
 
 
-def send_request(listener: socket.socket, timeout: float = 10) -> bytes:
+def send_request(listener: socket.socket, timeout: float = 60) -> bytes:
     with socket.create_connection(listener.getsockname(), timeout=timeout) as client:
         client.sendall(b"POST /score HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
         response = b""
@@ -41,6 +41,14 @@ def test_a_slow_client_does_not_block_the_next(listener: socket.socket) -> None:
     UnavailableResponder().answer_on(listener)
     with socket.create_connection(listener.getsockname()):  # sends nothing
         assert send_request(listener).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_client_that_sends_late_is_answered_all_the_same(listener: socket.socket) -> None:
+    UnavailableResponder().answer_on(listener)
+    with socket.create_connection(listener.getsockname(), timeout=60) as client:
+        assert send_request(listener)  # the first one has been given up by now
+        client.sendall(b"POST /score HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}")
+        assert client.recv(65536).startswith(b"HTTP/1.1 503 ")
 
 
 def test_while_it_is_paused_connections_are_left_to_the_workers(listener: socket.socket) -> None:
