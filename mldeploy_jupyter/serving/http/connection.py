@@ -297,7 +297,6 @@ class Connection(asyncio.Protocol):
             return
         if self.direct_fd >= 0:  # then this is the only request, and the connection stays open
             pipeline.popleft()
-            self.waiting_since = perf_counter()
             direct.write(self, head + b"\r\n", body)
             return
         if self.transport.is_closing() or self.lingering_since:

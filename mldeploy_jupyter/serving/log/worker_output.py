@@ -27,6 +27,8 @@ _TAIL_LINES = 50
 
 _ACCESS = b',"logger":"access",'
 
+_LEADER = LEADER.encode()
+
 
 class Tail:
     """The last 50 lines that are not about requests, kept raw and formatted only after a failure."""
@@ -93,10 +95,10 @@ def read_output(fd: int, mark: str, wrap: Callable[[str], bytes], on_lines: Call
 
 def _to_entries(lines: bytes, leader: bytes, wrap: Callable[[str], bytes]) -> bytes:
     """Strips the mark from marked entries and wraps everything else, also text before a mark on the same line."""
-    count = lines.count(b"\n")
-    if lines.startswith(leader) and lines.count(b"\n" + leader) == count - 1:
-        entries = lines.replace(leader, b"")
-        if len(entries) == len(lines) - count * len(leader):  # one mark a line: the usual chunk
+    if lines.startswith(leader):
+        parts = lines[len(leader) :].split(b"\n" + leader)
+        entries = b"\n".join(parts)
+        if entries.count(b"\n") == len(parts) and _LEADER not in entries:  # one mark a line: the usual chunk
             return entries
     out = []
     for line in lines[:-1].split(b"\n"):

@@ -144,9 +144,10 @@ class BuiltinParameterType(AbstractParameterType):
         result = self.parse_bulk(value, False)
         return self.parse_items(value, where) if result is None else result
 
-    def float_rows(self) -> Callable[[Any], Any] | None:
+    def float_rows(self) -> Callable[[Any, int], Any] | None:
         """A function that does what `parse_bulk` does for a few rows of floats, with the least work. None: none does.
 
+        It gets the value, and how many decimal points its JSON text has: as many as items means that all are floats.
         It returns None for any other value, valid or not.
         """
         return None

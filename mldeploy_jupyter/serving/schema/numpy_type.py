@@ -59,7 +59,7 @@ class NumpyParameterType(BuiltinParameterType):
         result = to_array(flat, sample.dtype, only_numbers)
         return result if result is None or not row_shape else result.reshape(-1, *row_shape)
 
-    def float_rows(self) -> Callable[[Any], Any] | None:
+    def float_rows(self) -> Callable[[Any, int], Any] | None:
         import numpy as np
 
         sample = self.sample_input
@@ -67,14 +67,15 @@ class NumpyParameterType(BuiltinParameterType):
             return None
         width, doubles, array, items_of = sample.shape[1], np.dtype(np.float64), np.array, chain.from_iterable
 
-        def convert(value: Any) -> Any:
+        def convert(value: Any, points: int) -> Any:
             try:
                 result = array(value)
             except ValueError:  # rows of different lengths
                 return None
             if result.dtype is not doubles or result.ndim != 2 or result.shape[1] != width or not result.size:
                 return None
-            return result if set(map(type, items_of(value))) == _FLOATS else None
+            has_floats_only = result.size == points or set(map(type, items_of(value))) == _FLOATS
+            return result if has_floats_only else None
 
         return convert
 

@@ -60,7 +60,7 @@ def usual_parser(script: Script) -> Callable[[Request], dict[str, Any] | None] |
             return None
         if type(data) is not dict or name not in data:
             return None
-        value = convert(data[name])
+        value = convert(data[name], body.count(b"."))
         return None if value is None else {name: value}
 
     return parse

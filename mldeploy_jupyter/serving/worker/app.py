@@ -42,6 +42,9 @@ from .responder import Responder
 
 MAX_ID = 100  # characters of a request id
 
+_HEX = tuple(f"{number:02x}" for number in range(256))
+_HEX_BYTES = tuple(text.encode() for text in _HEX)
+
 # Bytes. All request bodies in memory may take this much, or twice `max_body_bytes` if that is more.
 MIN_BUFFERED_LIMIT = 256 * 1024 * 1024
 
@@ -92,9 +95,8 @@ class App:
         self._answers: Mapping[str, bytes] = {}
         self.max_buffered = max(MIN_BUFFERED_LIMIT, 2 * settings.max_body_bytes)
         self._id_prefix = _new_id_prefix()
-        prefix = self._id_prefix.encode()
-        self._id_headers = b"x-request-id: %b%%08x\r\nx-ms-request-id: %b%%08x\r\n" % (prefix, prefix)
         self._id_count = 0
+        self._begin_id_block()
         self._kept_bytes = KEPT_BYTES if settings.keep_last_request else -1
         self._last_answered: tuple[str, str, dict[str, str], bytes, float] | None = None
 
@@ -191,8 +193,18 @@ class App:
     def generate_request_id(self, exchange: Exchange) -> None:
         """Sets an id of the server's own: the worker's random UUID (version 4) with a counter as its last 8 digits."""
         self._id_count = count = (self._id_count + 1) & 0xFFFFFFFF
-        exchange.id = f"{self._id_prefix}{count:08x}"
-        exchange.id_headers = self._id_headers % (count, count)
+        last = count & 0xFF
+        if not last:
+            self._begin_id_block()
+        digits = _HEX_BYTES[last]
+        exchange.id = self._id_block + _HEX[last]
+        exchange.id_headers = self._id_headers[0] + digits + self._id_headers[1] + digits + b"\r\n"
+
+    def _begin_id_block(self) -> None:
+        """Ids come in blocks of 256 that differ in their last two digits: all eight take a request twice as long."""
+        self._id_block = block = f"{self._id_prefix}{self._id_count >> 8:06x}"
+        name = block.encode()
+        self._id_headers = b"x-request-id: " + name, b"\r\nx-ms-request-id: " + name
 
     def _admit_score(self, exchange: Exchange, buffered: int) -> Response | None:
         method = exchange.method
@@ -282,8 +294,7 @@ class App:
 
     def _keep(self, exchange: Exchange) -> None:
         if not exchange.connection.private:  # the sample is no request of a client
-            kept = exchange.method, exchange.query, exchange.headers, exchange.body
-            self._last_answered = (*kept, time.monotonic())
+            self._last_answered = exchange.method, exchange.query, exchange.headers, exchange.body, time.monotonic()
 
     # -- the other routes -----------------------------------------------------------------------------
 

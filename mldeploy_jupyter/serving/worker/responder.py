@@ -43,14 +43,17 @@ class Responder:
         self._revision = b"x-mldeploy-revision: %b\r\n" % settings.label.encode("latin-1", "replace")
         self._flush_scheduled = False
         self._now = 0.0  # when the present answer is sent
-        self._date_made = self._flushed = -1.0
+        self._flushed = -1.0
         self._common = b""  # the headers of every answer: date and revision
+        self._date_ends = 0.0  # when they are made anew
 
     def send_response(self, exchange: Exchange, response: Response) -> None:
         """Sends, counts and logs one answer."""
         status, body, timings = response.status, response.body, response.timings
         scored = exchange.path == "/score"
-        self._renew_date()
+        self._now = now = perf_counter()
+        if now >= self._date_ends:
+            self._renew_date()
         if scored and response.headers is JSON and len(timings) == 4 and not self._origins and not response.failed:
             queue, parse, run, serialise = timings["queue"], timings["parse"], timings["run"], timings["serialise"]
             head = _USUAL_HEAD % (
@@ -73,11 +76,14 @@ class Responder:
             exchange.id, exchange.method, exchange.path, status, seconds * 1000, queue, run,
             exchange.body_size, len(body), batch,
         )  # fmt: skip
-        self._schedule_flush()
+        if not self._flush_scheduled:
+            self._schedule_flush()
 
     def send_batch(self, result: BatchResult) -> None:
         """Sends the answers of one call of `run()`, all of them 200, then counts and logs them together."""
-        self._renew_date()
+        self._now = now = perf_counter()
+        if now >= self._date_ends:
+            self._renew_date()
         jobs, bodies = result.jobs, result.bodies
         common = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n%b" % self._common
         parse, run, serialise = result.timings
@@ -100,13 +106,12 @@ class Responder:
             for job, body, wait, seconds in zip(jobs, bodies, waits, durations, strict=True)
         ]
         writer.add_access_batch(exchange.method, exchange.path, entries, run, result.size)
-        self._schedule_flush()
+        if not self._flush_scheduled:
+            self._schedule_flush()
 
     def _renew_date(self) -> None:
-        self._now = now = perf_counter()
-        if now - self._date_made >= 1.0:
-            self._date_made = now
-            self._common = b"date: %b\r\n%b" % (_http_date().encode(), self._revision)
+        self._date_ends = self._now + 1.0
+        self._common = b"date: %b\r\n%b" % (_http_date().encode(), self._revision)
 
     def _head(self, exchange: Exchange, response: Response, length: int, scored: bool) -> bytes:
         status = response.status
@@ -131,8 +136,6 @@ class Responder:
 
         Each write wakes the supervisor, which costs more than the answer does.
         """
-        if self._flush_scheduled:
-            return
         if self._now - self._flushed > FLUSH_DELAY and not self._busy():
             self._flushed = self._now
             writer.flush_access()  # the client may read the log next, and finds its request there

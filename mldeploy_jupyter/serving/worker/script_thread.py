@@ -60,9 +60,6 @@ class ScriptThread:
         return self._queue.qsize() - (self._abandoned - self._skipped)
 
     def submit(self, job: Job) -> None:
-        self._put(job)
-
-    def _put(self, job: Job | None) -> None:
         self._queue.put(job)
         if self.lead is not None and self.lead.direct.active:
             self.lead.direct.wake()
@@ -84,7 +81,7 @@ class ScriptThread:
         """Asks for a sign of life, in turn after the waiting jobs. The function returned says whether it came."""
         job = Job(None, cast(Any, None))  # an abandoned job is taken and makes no call
         self.abandon(job)
-        self._put(job)
+        self.submit(job)
         return lambda: job.claimed
 
     def serve(self) -> None:
@@ -99,7 +96,9 @@ class ScriptThread:
     def stop(self) -> None:
         self._stopping = True
         for _ in range(self._threads):
-            self._put(None)
+            self._queue.put(None)
+        if self.lead is not None and self.lead.direct.active:
+            self.lead.direct.wake()
 
     # -- finished jobs --------------------------------------------------------------------------------
 
@@ -179,14 +178,13 @@ class ScriptThread:
                 waiting.put(None)
                 break
             claimed.append(more)
-        jobs = []
         with self._lock:
             for job in claimed:
                 job.claimed = True
-                if job.abandoned:
-                    self._skipped += 1
-                else:
-                    jobs.append(job)
+            if self._abandoned == self._skipped:  # none is in the queue, nor was: the usual case
+                return claimed
+            jobs = [job for job in claimed if not job.abandoned]
+            self._skipped += len(claimed) - len(jobs)
         return jobs
 
     def _process(self, jobs: list[Job]) -> None:
@@ -207,7 +205,7 @@ class ScriptThread:
         """The next job, read from a connection by this thread or queued by the loop's. None: `stop` was called."""
         waiting = self._queue
         while lead.direct.active:
-            if lead.has_turn and waiting.qsize():
+            if waiting.qsize() and lead.has_turn:
                 break
             if self._finished:
                 lead.direct.answer(self._answer_finished)
@@ -219,15 +217,17 @@ class ScriptThread:
         finished = self._finished
         while finished:
             result = finished.popleft()
-            if isinstance(result, BatchResult):
-                is_direct = all(job.exchange.connection.direct_fd >= 0 for job in result.jobs)
-            else:
+            send: Callable[[Any], None] = self.on_job_done
+            if isinstance(result, Job):
                 is_direct = result.exchange.connection.direct_fd >= 0
+            else:
+                send = self.on_batch_done
+                is_direct = min([job.exchange.connection.direct_fd for job in result.jobs]) >= 0
             if not is_direct:
-                self._call_loop(self._dispatch, result)
+                self._call_loop(send, result)
                 continue
             try:
-                self._dispatch(result)
+                send(result)
             except BaseException:  # of a signal handler of the script's: the loop's thread has none
                 self._call_loop(self._drop, result)
                 raise
@@ -263,16 +263,15 @@ class ScriptThread:
             return result
         except DeadlineExceeded:
             return EXPIRED
-        finally:
-            self._end_attempt(jobs, thread)
+        finally:  # after this, no exception is raised in this thread for these jobs
+            if is_main:
+                self._main_jobs = []
+                for job in jobs:
+                    job.running = False
+            else:
+                self._end_attempt(jobs)
 
-    def _end_attempt(self, jobs: list[Job], thread: int) -> None:
-        """After this, no exception is raised in this thread for these jobs."""
-        if thread == self._main_thread:
-            self._main_jobs = []
-            for job in jobs:
-                job.running = False
-            return
+    def _end_attempt(self, jobs: list[Job]) -> None:
         try:
             with self._lock:
                 for job in jobs:

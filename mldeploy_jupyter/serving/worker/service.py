@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import socket
@@ -147,7 +148,7 @@ class Service:
                 script_thread.process = Batcher(scorer, script_thread, self.settings.max_batch_size).process
                 script_thread.max_jobs = self.settings.max_batch_size
             else:
-                script_thread.process = lambda jobs: process_singly(scorer, script_thread, jobs)
+                script_thread.process = functools.partial(process_singly, scorer, script_thread)
             if self.app.tracer is None:
                 script_thread.let_lead(Lead(self.app.direct))
         script_thread.loop = self._loop

@@ -84,6 +84,7 @@ def test_the_usual_body_is_parsed_as_any_other(value: str) -> None:
         *(f'{{"data": {value}}}' for value in ("[[1.5, true]]", "[1.5, 2.5]", "[[[1.5, 2.5]]]", "1.5", "{}", "null")),
         *('{"other": [[1.5, 2.5]]}', '{"data": [[1.5, 2.5]], "data": [[1.5, 2.5]]}', "[[1.5, 2.5]]", '"x"', "", "{"),
         '{"data": [[1.5, 9007199254740993]]}',
+        *(f'{{"data": [[1.5, {value}]]}}' for value in ("1.5.5", '"."', "{}", "[2.5]")),
     ],
 )
 def test_the_usual_parser_leaves_other_bodies_alone(body: str) -> None:

@@ -36,12 +36,19 @@ def bench() -> Bench:
 
 def test_ids_of_the_servers_own_are_uuids_and_differ(bench: Bench) -> None:
     ids = []
-    for _ in range(3):
+    for _ in range(600):
         one = exchange()
         assert bench.app.assign_request_id(one) is None
         assert one.id_headers == b"x-request-id: %b\r\nx-ms-request-id: %b\r\n" % (one.id.encode(), one.id.encode())
         ids.append(uuid.UUID(one.id))
-    assert len(set(ids)) == 3 and {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
+    assert len(set(ids)) == 600 and {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
+    assert [int(one.id[-8:], 16) for one in (exchange_with_id(bench), exchange_with_id(bench))] == [601, 602]
+
+
+def exchange_with_id(bench: Bench) -> Exchange:
+    one = exchange()
+    bench.app.generate_request_id(one)
+    return one
 
 
 @pytest.mark.parametrize(
