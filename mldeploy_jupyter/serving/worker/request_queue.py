@@ -142,12 +142,12 @@ class RequestQueue:
                 return
             response = unanswered()
         response.timings["queue"] = (job.started - job.queued) * 1000
-        if "run" in response.timings:
+        self._send_response(job.exchange, response)
+        if "run" in response.timings:  # after the answer: the client waits for that
             if job.batch == 1:
                 self._slot.observe_lone()
             else:
                 self._slot.observe("batch", job.batch)
-        self._send_response(job.exchange, response)
 
     def _on_batch_done(self, result: BatchResult) -> None:
         for job in result.jobs:
