@@ -84,7 +84,8 @@ def text_as_file(facts: Facts) -> Cause | None:
     raised = facts.find_exception("FileNotFoundError", "OSError")
     if raised is None:
         return None
-    name = exception_attribute(raised, "filename") or re.sub(r"^(File |[^{\[]*')", "", str(raised.get("message")))
+    text = re.sub(r"^\[Errno \d+\] ", "", str(raised.get("message")))
+    name = exception_attribute(raised, "filename") or re.sub(r"^(File |[^{\[]*')", "", text)
     if facts.stage not in ("probe", "run") or not name.lstrip().startswith(("{", "[")):
         return None
     what = "the body of the request was taken for the name of a file"

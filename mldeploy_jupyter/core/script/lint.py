@@ -81,16 +81,26 @@ def find_text_read_as_file(text: str) -> int | None:
     run = dict(iter_bindings(tree.body)).get("run")
     if not isinstance(run, Function):
         return None
-    names = {argument.arg for argument in (*run.args.posonlyargs, *run.args.args)}
     nodes = list(own_nodes(run))
-    names -= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    texts = {argument.arg for argument in (*run.args.posonlyargs, *run.args.args)}
+    texts -= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    # What a client wrote as JSON inside of JSON: `json.loads(data)["rows"]`.
+    parsed = [node for node in nodes if isinstance(node, ast.Assign) and _is_of_json(node.value)]
+    texts |= {target.id for node in parsed for target in node.targets if isinstance(target, ast.Name)}
     for node in nodes:
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "read_json" and node.args:
             given = node.args[0]
-            is_text = isinstance(given, ast.Call) and ast.unparse(given.func) in ("json.dumps", "dumps")
-            if is_text or (isinstance(given, ast.Name) and given.id in names):
+            if _is_of_json(given) or (isinstance(given, ast.Name) and given.id in texts):
                 return node.lineno
     return None
+
+
+def _is_of_json(value: ast.expr) -> bool:
+    """Whether it is what `json.loads` or `json.dumps` returned, or an item of it."""
+    while isinstance(value, ast.Subscript):
+        value = value.value
+    functions = ("json.dumps", "dumps", "json.loads", "loads")
+    return isinstance(value, ast.Call) and ast.unparse(value.func) in functions
 
 
 def global_loads(scope: CodeType) -> Iterator[tuple[str, int, int]]:

@@ -694,3 +694,11 @@ def test_a_variable_that_stops_python_is_named(snapshot):
     failure = {"code": "exited", "stage": "import", "exit_code": 1, "log_tail": tail}
     known = {**SETTINGS, "env": {"PYTHONHOME": "/nowhere", "MODE": "fast"}}
     assert shown(explain(failure, script=None, settings=known, models=[], timezone=UTC)) == snapshot
+
+
+@pytest.mark.parametrize(("name", "is_body"), [("a.txt", False), ('{"data": [1]}', True)])
+def test_a_failure_of_run_that_is_read_from_the_log_has_its_message_only(name: str, is_body: bool) -> None:
+    exception = {"type": "FileNotFoundError", "message": f"[Errno 2] No such file or directory: '{name}'"}
+    failure = {"code": "script-failed", "stage": "run", "exception": exception}
+    cause = explain(failure, script=in_cell(PASS), settings=SETTINGS, timezone=UTC)
+    assert (cause.code == "text-as-file") is is_body
