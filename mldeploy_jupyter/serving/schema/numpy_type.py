@@ -30,7 +30,8 @@ class NumpyParameterType(BuiltinParameterType):
 
     `enforce_column_type` imposes the sample's dtype and refuses what would lose something. `enforce_shape` asks for
     the sample's shape except for the number of rows: with a sample of shape `(n, d)`, any number of rows of d values.
-    `lossy` also accepts what would lose something (see `numpy_scalars.py`), which v1 always did.
+    An array of text takes numbers and booleans, too. `lossy` also accepts what would lose something (see
+    `numpy_scalars.py`), which v1 always did.
     Raises `TypeError` when the sample is not an array, or has a dtype without a form in JSON.
     """
 
@@ -130,10 +131,18 @@ def _same(value: Any, where: str) -> Any:
 def _field_converter(dtype: Any, lossy: bool) -> Convert:
     """The conversion of an item of any dtype: a value, a record, or an array of fixed shape inside a record."""
     if dtype.subdtype is None:
-        return converter(dtype, lossy) if dtype.names is None else _record_converter(dtype, lossy)
+        if dtype.names is not None:
+            return _record_converter(dtype, lossy)
+        convert = converter(dtype, lossy)
+        return _from_number(convert) if dtype.kind == "U" else convert
     item, shape = dtype.subdtype
     convert = _field_converter(item, lossy)
     return lambda value, where: fill_array(convert_items(value, where, shape, convert), shape, item)
+
+
+def _from_number(convert: Convert) -> Convert:
+    """Takes numbers and booleans as texts, as v1: a sample of mixed values, such as `[[1, "a"]]`, is one of texts."""
+    return lambda value, where: convert(str(value) if type(value) in (int, float, bool) else value, where)
 
 
 def _field_schema(dtype: Any) -> dict[str, Any]:

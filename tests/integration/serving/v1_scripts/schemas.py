@@ -108,6 +108,17 @@ CASES: tuple[Case, ...] = (
         ({"data": ["a", "b"]}, ["A", "B"]),
     ),
     schema(
+        "rows of mixed values, which numpy makes texts",
+        """
+        @input_schema("data", NumpyParameterType(np.array([[1, "Thursday", 16, 3.48]])))
+        def run(data):
+            return data.tolist()
+        """,
+        ({"data": [[2, "Friday", True, 0.5]]}, [["2", "Friday", "True", "0.5"]]),
+        ({"data": [["2", "Friday", "16", "0.5"]]}, [["2", "Friday", "16", "0.5"]]),
+        Ask({"data": [[None, "Friday", 16, 0.5]]}, None, 422),
+    ),
+    schema(
         "an empty batch",
         """
         @input_schema("data", NumpyParameterType(np.array([1, 2])))
