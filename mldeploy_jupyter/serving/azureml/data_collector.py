@@ -14,6 +14,8 @@ from typing import Any
 
 VARIABLE = "MLDEPLOY_MODEL_DATA"
 
+CORRELATION = "$aml_dc_correlation_id"  # v1's key of the id that `collect` returns
+
 
 class ModelDataCollector:
     """Appends rows to `<folder>/<model>/<designation>/<year>/<month>/<day>/data.csv`.
@@ -27,31 +29,42 @@ class ModelDataCollector:
         model_name: str,
         designation: str = "default",
         feature_names: list[str] | None = None,
-        identifier: str = "default",
         workspace: str = "default",
-        webservice: str = "default",
+        webservice_name: str = "default",
         model_version: str = "default",
+        collection_name: str = "default",
+        *,
+        identifier: str | None = None,
         **_: Any,
     ) -> None:
         self.model_name = model_name
-        self.designation = designation
+        self.designation = designation = identifier or designation  # `identifier` is its name of 2018
         self.feature_names = list(feature_names or [])
         folder = os.environ.get(VARIABLE)
         parts = [_safe(part) for part in (model_name, designation)]
         self._folder = Path(folder, *parts) if folder else None
         self._lock = threading.Lock()
+        self._next = threading.local()  # `id`: of the data that this thread collects next
 
-    def collect(self, input_data: Any, user_correlation_id: str = "") -> str:
-        """Stores a list, an array or a data frame, one CSV line for each row. Returns an id for `add_correlation`."""
-        correlation_id = user_correlation_id or str(uuid.uuid4())
+    def collect(self, input_data: Any, user_correlation_id: str = "") -> dict[str, str]:
+        """Stores a list, an array or a data frame, one CSV line for each row.
+
+        Returns what `add_correlations` of another collector takes, under v1's key: the id of these rows.
+        """
+        correlation_id = user_correlation_id or self._next.__dict__.pop("id", "") or str(uuid.uuid4())
         if self._folder is not None:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             self._append([[stamp, correlation_id, *row] for row in _rows(input_data)])
-        return correlation_id
+        return {CORRELATION: correlation_id}
 
-    def add_correlation(self, correlation_id: str) -> str:
-        """Returns the id as it is: v1 linked the rows of two collectors by it."""
-        return correlation_id
+    def add_correlations(self, input_data: Any, correlations: dict[str, str] | None) -> Any:
+        """Links the data that this collector gets next to the rows that another has stored: they have the same id.
+
+        Returns the data as it is; in v1 it had further columns. None links nothing.
+        """
+        if correlations:
+            self._next.id = correlations[CORRELATION]
+        return input_data
 
     def _append(self, rows: list[list[Any]]) -> None:
         assert self._folder is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .v1_names import UNUSED_EXCEPTIONS
+
 
 class AzureMLException(Exception):
     """v1's base of all. `message` is its text."""
@@ -41,3 +43,7 @@ class WorkspaceException(ProjectSystemException):
 
 class RunEnvironmentException(AzureMLException):
     """v1's error of runs."""
+
+
+for _name in UNUSED_EXCEPTIONS:
+    globals()[_name] = type(_name, (AzureMLException,), {"__doc__": "An error of v1.", "__module__": __name__})

@@ -17,7 +17,7 @@ from functools import cache
 from typing import Any
 
 from ..schema import base, decorators, numpy_type, pandas_type, spark_type, standard_type
-from . import data_collector, exceptions, model, offline_run, telemetry, v1_names
+from . import data_collector, exceptions, model, offline_run, telemetry, v1_names, workspace
 from .sklearn_joblib import JoblibFinder
 from .stand_ins import StandIn
 
@@ -44,10 +44,10 @@ class _NeedsWorkspace(StandIn):
 
 @cache  # made when a script imports it: a process of a service has no use for most of them
 def _v1_value(name: str) -> Any:
-    """What an entry script gets for a name of `v1_names.NAMES`."""
+    """What an entry script gets for a name of `v1_names.EVERY_NAME`."""
     if name in v1_names.CONSTANTS:
         return v1_names.CONSTANTS[name]
-    for home in (model, data_collector, exceptions, offline_run, telemetry):
+    for home in (model, data_collector, exceptions, offline_run, telemetry, workspace):
         if hasattr(home, name):
             return getattr(home, name)
     return _NeedsWorkspace(name, (), {"__doc__": "v1's class, which is of no use in a service."})
@@ -71,7 +71,7 @@ _TYPES: dict[str, dict[str, Any]] = {
 # The modules that are replaced, and their attributes, those of v1's as names only: see `attributes_of`. A name that is
 # a prefix of another is a package.
 NAMES: dict[str, dict[str, Any]] = {
-    **{module: dict.fromkeys(names) for module, names in v1_names.NAMES.items()},
+    **{module: dict.fromkeys(names) for module, names in v1_names.EVERY_NAME.items()},
     "azureml_inference_server_http": {},
     "azureml_inference_server_http.api": {},
     "inference_schema": {},
@@ -88,7 +88,7 @@ _NAMESPACES = ("azureml", "azureml.contrib")
 
 def attributes_of(module: str) -> dict[str, Any]:
     """The attributes of a module that is replaced, but for those that wait until it is imported."""
-    return {**NAMES.get(module, {}), **{name: _v1_value(name) for name in v1_names.NAMES.get(module, ())}}
+    return {**NAMES.get(module, {}), **{name: _v1_value(name) for name in v1_names.EVERY_NAME.get(module, ())}}
 
 
 class _Loader(importlib.abc.Loader):
@@ -136,7 +136,7 @@ class AbsentFinder(importlib.abc.MetaPathFinder):
         if fullname.partition(".")[0] != "azureml":
             return None
         if parent in NAMES:  # `from azureml.core import name`; the module's name would make Python drop this error
-            known = ", ".join(sorted(known for known in NAMES[parent] if known[0] != "_"))
+            known = ", ".join(sorted(known for known in v1_names.NAMES.get(parent, NAMES[parent]) if known[0] != "_"))
             raise ImportError(f"{parent} has no {name} in a service; it has: {known or 'modules only'}")
         absent = v1_names.find_not_offered(fullname)
         why = absent.why if absent else "it is not part of what a service has of v1"

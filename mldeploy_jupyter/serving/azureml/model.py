@@ -63,15 +63,6 @@ class Run:
         raise NotInService("Run(...) needs a workspace, and a service has none")
 
 
-class Workspace:
-    """v1's `Workspace`, which raises `NotInService`: a service has none."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise NotInService("a service has no workspace; models are found with Model.get_model_path(name)")
-
-    get = from_config = create = classmethod(lambda cls, *args, **kwargs: cls())
-
-
 def models_root() -> Path:
     """The folder `azureml-models`: the one around AZUREML_MODEL_DIR if there is one, otherwise in AML_APP_ROOT."""
     directory = Path(os.environ.get("AZUREML_MODEL_DIR") or "")

@@ -9,87 +9,167 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
+from .v1_reexports import IMPORTED_TOO
+
 # Notebooks compare it, as text or as a version, with the release that they were written for. This is one of the last.
 VERSION = "1.60.0"
 
 # v1 had images of its own behind these names. Here they are the image that a service starts from by default.
 DEFAULT_CPU_IMAGE = DEFAULT_GPU_IMAGE = f"python:{sys.version_info.major}.{sys.version_info.minor}-slim"
 
+INSTRUMENTATION_KEY = ""  # of v1's telemetry: nothing is sent
+
 CONSTANTS = {
     "VERSION": VERSION,
     "__version__": VERSION,
     "DEFAULT_CPU_IMAGE": DEFAULT_CPU_IMAGE,
     "DEFAULT_GPU_IMAGE": DEFAULT_GPU_IMAGE,
+    "MPI_CPU_IMAGE": DEFAULT_CPU_IMAGE,
+    "MPI_GPU_IMAGE": DEFAULT_GPU_IMAGE,
+    "INSTRUMENTATION_KEY": INSTRUMENTATION_KEY,
 }
+
+# Those that nothing here raises, in a notebook or in a service.
+UNUSED_EXCEPTIONS = (
+    *("ActivityFailedException", "AuthenticationException", "AzureMLAggregatedException"),
+    *("DatasetTimestampMissingError", "DiscoveryUrlNotFoundException", "ExperimentExecutionException"),
+    *("ParallelRunException", "RunConfigurationException", "ServiceException", "SnapshotException"),
+    *("TrainingException", "WorkspacePrivateEndpointException"),
+)
 
 _EXCEPTIONS = (
     *("AzureMLException", "ComputeTargetException", "ModelNotFoundException", "ModelPathNotFoundException"),
     *("ProjectSystemException", "RunEnvironmentException", "UserErrorException", "WebserviceException"),
-    "WorkspaceException",
+    *("WorkspaceException", *UNUSED_EXCEPTIONS),
 )
 
 _COMPUTE = (
     *("AdlaCompute", "AksCompute", "AmlCompute", "BatchCompute", "ComputeInstance", "ComputeTarget"),
     *("DataFactoryCompute", "DatabricksCompute", "DsvmCompute", "HDInsightCompute", "KubernetesCompute"),
-    *("RemoteCompute", "SynapseCompute"),
+    *("KustoCompute", "RemoteCompute", "SynapseCompute"),
 )
 
 _RUN_SETTINGS = (
-    *("DockerConfiguration", "MpiConfiguration", "ParallelTaskConfiguration", "PyTorchConfiguration"),
-    *("RunConfiguration", "ScriptRunConfig", "TensorflowConfiguration"),
+    *("AmlComputeConfiguration", "ApplicationEndpointConfiguration", "Data", "DataLocation", "DataPath"),
+    *("DataReferenceConfiguration", "DatacacheConfiguration", "DatasetRegistrationOptions", "DockerConfiguration"),
+    *("EnvironmentDefinition", "GlobsOptions", "HdiConfiguration", "HistoryConfiguration"),
+    *("KubernetesComputeConfiguration", "MountOptions", "MpiConfiguration", "OutputData", "OutputOptions"),
+    *("ParallelTaskConfiguration", "PyTorchConfiguration", "RegistrationOptions", "RunConfiguration"),
+    *("ScriptRunConfig", "SparkConfiguration", "TensorflowConfiguration", "UploadOptions", "Uri"),
 )
 
 NAMES: dict[str, tuple[str, ...]] = {
     "azureml.core": (
         *("ComputeTarget", "ContainerRegistry", "Dataset", "Datastore", "Environment", "Experiment", "Image"),
-        *("Keyvault", "Model", "Run", "RunConfiguration", "ScriptRunConfig", "VERSION", "Webservice", "Workspace"),
-        "__version__",
+        *("Keyvault", "LinkedService", "Model", "PrivateEndPoint", "PrivateEndPointConfig", "Run"),
+        *("RunConfiguration", "ScriptRun", "ScriptRunConfig", "SynapseWorkspaceLinkedServiceConfiguration"),
+        *("VERSION", "Webservice", "Workspace", "__version__", "get_run"),
     ),
     "azureml.core.workspace": ("Workspace",),
-    "azureml.core.run": ("Run", "_OfflineRun"),
-    "azureml.core.experiment": ("Experiment",),
+    "azureml.core.run": ("InputDatasets", "LinkOutput", "OutputDatasets", "Run", "_OfflineRun", "get_run"),
+    "azureml.core.experiment": ("Experiment", "ViewType"),
     "azureml.core.dataset": ("Dataset",),
     "azureml.core.datastore": ("Datastore",),
     "azureml.core.keyvault": ("Keyvault",),
     "azureml.core.model": ("InferenceConfig", "Model", "ModelPackage", "ResourceConfiguration"),
     "azureml.core.profile": ("ModelProfile",),
     "azureml.core.resource_configuration": ("ResourceConfiguration",),
-    "azureml.core.environment": ("CondaDependencies", "DockerSection", "Environment", "PythonSection"),
+    "azureml.core.environment": (
+        *("CondaDependencies", "DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "DockerBuildContext", "DockerEnvironment"),
+        *("DockerImageDetails", "DockerImagePlatform", "DockerSection", "Environment", "EnvironmentReference"),
+        *("ImageBuildDetails", "PythonEnvironment", "PythonSection", "RCranPackage", "RGitHubPackage", "RSection"),
+        *("SparkEnvironment", "SparkPackage", "SparkSection"),
+    ),
     "azureml.core.conda_dependencies": ("CondaDependencies",),
-    "azureml.core.runconfig": ("CondaDependencies", "DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", *_RUN_SETTINGS),
+    "azureml.core.runconfig": (
+        *("CondaDependencies", "ContainerRegistry", "DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "Dataset"),
+        *("MPI_CPU_IMAGE", "MPI_GPU_IMAGE", *_RUN_SETTINGS),
+    ),
     "azureml.core.script_run_config": ("ScriptRunConfig",),
     "azureml.core.script_run": ("ScriptRun",),
-    "azureml.core.container_registry": ("ContainerRegistry",),
+    "azureml.core.container_registry": ("ContainerRegistry", "RegistryIdentity"),
+    "azureml.core.databricks": (
+        *("DatabricksCluster", "DatabricksEnvironment", "DatabricksSection", "EggLibrary", "JarLibrary"),
+        *("MavenLibrary", "PyPiLibrary", "RCranLibrary"),
+    ),
+    "azureml.core.linked_service": (
+        *("LinkedService", "LinkedServiceConfiguration", "SynapseWorkspaceLinkedServiceConfiguration"),
+    ),
+    "azureml.core.private_endpoint": ("PrivateEndPoint", "PrivateEndPointConfig"),
     "azureml.core.webservice": ("AciWebservice", "AksEndpoint", "AksWebservice", "LocalWebservice", "Webservice"),
-    "azureml.core.webservice.webservice": ("Webservice", "WebserviceDeploymentConfiguration"),
+    "azureml.core.webservice.webservice": (
+        *("AutoScaler", "ContainerResourceRequirements", "DataCollection", "LivenessProbeRequirements"),
+        *("WebServiceAccessToken", "Webservice", "WebserviceDeploymentConfiguration"),
+    ),
+    "azureml.core.webservice.container_resource_requirements": ("ContainerResourceRequirements",),
+    "azureml.core.webservice.unknown_webservice": ("UnknownWebservice",),
     "azureml.core.webservice.local": ("LocalWebservice", "LocalWebserviceDeploymentConfiguration"),
-    "azureml.core.webservice.aci": ("AciServiceDeploymentConfiguration", "AciWebservice"),
+    "azureml.core.webservice.aci": (
+        *("AciServiceDeploymentConfiguration", "AciWebservice", "ContainerResourceRequirements"),
+        *("EncryptionProperties", "VnetConfiguration"),
+    ),
     "azureml.core.webservice.aks": (
-        *("AksEndpoint", "AksEndpointDeploymentConfiguration", "AksServiceDeploymentConfiguration", "AksWebservice"),
+        *("AksServiceAccessToken", "AutoScaler", "ContainerResourceRequirements", "DataCollection"),
+        *(
+            "LivenessProbeRequirements",
+            "AksEndpoint",
+            "AksEndpointDeploymentConfiguration",
+            "AksServiceDeploymentConfiguration",
+            "AksWebservice",
+        ),
     ),
     "azureml.core.authentication": (
-        *("AbstractAuthentication", "AzureCliAuthentication", "InteractiveLoginAuthentication", "MsiAuthentication"),
+        *("AbstractAuthentication", "AccessToken", "ArmTokenAuthentication", "Audience", "AzureCliAuthentication"),
+        *("AzureMLTokenAuthentication", "InteractiveLoginAuthentication", "MsiAuthentication"),
         *("ServicePrincipalAuthentication", "TokenAuthentication"),
     ),
     "azureml.core.compute": _COMPUTE,
-    "azureml.core.compute.compute": ("ComputeTarget",),
-    "azureml.core.compute.aks": ("AksCompute",),
-    "azureml.core.compute.amlcompute": ("AmlCompute",),
-    "azureml.core.compute.computeinstance": ("ComputeInstance",),
-    "azureml.core.compute.remote": ("RemoteCompute",),
-    "azureml.core.compute_target": ("ComputeTargetException",),
+    "azureml.core.compute.compute": (
+        *("ComputeTarget", "ComputeTargetAttachConfiguration", "ComputeTargetProvisioningConfiguration"),
+        "ComputeTargetUpdateConfiguration",
+    ),
+    "azureml.core.compute.adla": ("AdlaCompute", "DataLakeAnalyticsAttachConfiguration"),
+    "azureml.core.compute.aks": (
+        *("AksAttachConfiguration", "AksCompute", "AksProvisioningConfiguration", "AksUpdateConfiguration"),
+        *("SslConfiguration", "SystemService"),
+    ),
+    "azureml.core.compute.amlcompute": (
+        *("AmlCompute", "AmlComputeNodeStateCounts", "AmlComputeProvisioningConfiguration", "AmlComputeStatus"),
+        "ScaleSettings",
+    ),
+    "azureml.core.compute.batch": ("BatchAttachConfiguration", "BatchCompute"),
+    "azureml.core.compute.computeinstance": (
+        *("ComputeInstance", "ComputeInstanceProvisioningConfiguration", "ComputeInstanceStatus"),
+    ),
+    "azureml.core.compute.databricks": ("DatabricksAttachConfiguration", "DatabricksCompute"),
+    "azureml.core.compute.datafactory": (
+        *("DataFactoryAttachConfiguration", "DataFactoryCompute", "DataFactoryProvisioningConfiguration"),
+    ),
+    "azureml.core.compute.dsvm": ("DsvmCompute", "DsvmProvisioningConfiguration"),
+    "azureml.core.compute.hdinsight": ("HDInsightAttachConfiguration", "HDInsightCompute"),
+    "azureml.core.compute.kubernetescompute": (
+        *("KubernetesCompute", "KubernetesComputeAttachConfiguration", "KubernetesComputeStatus"),
+    ),
+    "azureml.core.compute.kusto": ("KustoAttachConfiguration", "KustoCompute"),
+    "azureml.core.compute.remote": ("RemoteCompute", "RemoteComputeAttachConfiguration"),
+    "azureml.core.compute.synapse": ("SynapseAttachConfiguration", "SynapseCompute"),
+    "azureml.core.compute_target": ("AbstractComputeTarget", "ComputeTargetException", "LocalTarget"),
     "azureml.core.image": ("ContainerImage", "Image"),
-    "azureml.core.image.image": ("Image",),
-    "azureml.core.image.container": ("ContainerImage",),
+    "azureml.core.image.image": ("Asset", "Image", "ImageConfig", "TargetRuntime"),
+    "azureml.core.image.container": ("ContainerImage", "ContainerImageConfig"),
+    "azureml.core.image.unknown_image": ("UnknownImage",),
     "azureml.core.exceptions": _EXCEPTIONS,
     "azureml.exceptions": _EXCEPTIONS,
     "azureml.contrib.services": (),
     "azureml.contrib.services.aml_request": ("AMLRequest", "rawhttp"),
     "azureml.contrib.services.aml_response": ("AMLResponse",),
     "azureml.monitoring": ("ModelDataCollector",),
-    "azureml.telemetry": ("get_diagnostics_collection_info", "set_diagnostics_collection"),
+    "azureml.telemetry": ("INSTRUMENTATION_KEY", "get_diagnostics_collection_info", "set_diagnostics_collection"),
     "azureml.widgets": ("RunDetails",),
 }
+
+# All that can be imported from a module.
+EVERY_NAME = {module: (*names, *IMPORTED_TOO.get(module, "").split()) for module, names in NAMES.items()}
 
 
 class NotOffered(NamedTuple):
@@ -140,6 +220,14 @@ NOT_OFFERED: dict[str, NotOffered] = {
     "azureml.accel": NotOffered(
         "models on FPGAs need Azure's hardware", "deploy the model on this machine with Model.deploy(...)"
     ),
+    "azureml.api": NotOffered(
+        "the schemas of the Workbench of 2017 were written by generate_schema(), which is not here",
+        "decorate run() with @input_schema of inference_schema",
+    ),
+    "azureml.datacollector": NotOffered(
+        "the collector of the Workbench of 2017 has moved", "import ModelDataCollector from azureml.monitoring"
+    ),
+    "azureml.designer": NotOffered("the designer is a part of Azure's website", _TRAINING),
     "azureml.ai": NotOffered("Azure's monitoring of models is not in this package", "ModelDataCollector keeps data"),
     "azureml.contrib": NotOffered(
         "this part of v1 was experimental and needs Azure", "docs/migrating.md lists every v1 call and ours"

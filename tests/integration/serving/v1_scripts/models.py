@@ -523,4 +523,84 @@ CASES: tuple[Case, ...] = (
         ([1, 2], [2, 4]),
         files={"helper.py": "class Doubler:\n    def predict(self, x): return [2 * v for v in x]\n"},
     ),
+    case(
+        "a workspace that is looked up only to find the model",
+        """
+        import json, os, joblib
+        from azureml.core import Workspace
+        from azureml.core.authentication import ServicePrincipalAuthentication
+        from azureml.core.model import Model
+
+        sign_in = ServicePrincipalAuthentication(
+            tenant_id="t", service_principal_id="i", service_principal_password=os.getenv("PASSWORD")
+        )
+        ws = Workspace(subscription_id="s", resource_group="g", workspace_name="w", auth=sign_in)
+
+        def init():
+            global model
+            model = joblib.load(Model.get_model_path(model_name="regression.pkl", version=1, _workspace=ws))
+
+        def run(raw_data):
+            return model.predict(json.loads(raw_data)["data"]).tolist()
+        """,
+        ({"data": [[1, 1]]}, [5.0]),
+        models=("regression.pkl",),
+    ),
+    case(
+        "inputs and predictions that are kept with one id",
+        """
+        import json
+        import numpy as np
+        from azureml.monitoring import ModelDataCollector
+
+        def init():
+            global inputs_dc, predictions_dc
+            inputs_dc = ModelDataCollector("m", designation="inputs", feature_names=["a", "b"])
+            predictions_dc = ModelDataCollector("m", designation="predictions", feature_names=["p"])
+
+        def run(raw_data):
+            data = np.array(json.loads(raw_data)["data"])
+            result = data.sum(axis=1)
+            correlations = inputs_dc.collect(data)
+            predictions_dc.collect(predictions_dc.add_correlations(result, correlations))
+            return result.tolist()
+        """,
+        ({"data": [[1, 2]]}, [3]),
+    ),
+    case(
+        "a script that tries itself while it is imported",
+        """
+        import json, joblib
+        from azureml.core.model import Model
+
+        def init():
+            global model
+            model = joblib.load(Model.get_model_path(model_name="regression.pkl"))
+
+        def run(raw_data, request_headers):
+            return {"result": model.predict(json.loads(raw_data)["data"]).tolist()}
+
+        init()
+        print("Test result: ", run('{"data": [[1, 2]]}', {}))
+        """,
+        ({"data": [[1, 1]]}, {"result": [5.0]}),
+        models=("regression.pkl",),
+    ),
+    case(
+        "a model whose name is read from the path of its folder",
+        """
+        import os
+        from azureml.core.model import Model
+
+        def init():
+            global name
+            name = os.getenv("AZUREML_MODEL_DIR").split("/")[-2]
+            assert os.path.isfile(Model.get_model_path(name))
+
+        def run(data):
+            return name
+        """,
+        ("{}", "regression.pkl"),
+        models=("regression.pkl",),
+    ),
 )

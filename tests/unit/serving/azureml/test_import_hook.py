@@ -46,7 +46,7 @@ def test_names_that_work_in_a_service() -> None:
     core, errors = import_hook.attributes_of("azureml.core"), import_hook.attributes_of("azureml.exceptions")
     assert core["VERSION"] >= "1.35" and core["Model"] is model.Model
     assert issubclass(errors["ModelNotFoundException"], errors["WebserviceException"])
-    assert all(issubclass(error, errors["AzureMLException"]) for error in errors.values())
+    assert all(issubclass(error, errors["AzureMLException"]) for name, error in errors.items() if name != "VERSION")
     assert import_hook.attributes_of("azureml.telemetry")["set_diagnostics_collection"](send_diagnostics=True) is None
     assert import_hook.attributes_of("azureml.core.runconfig")["DEFAULT_CPU_IMAGE"].startswith("python:3.")
 
@@ -57,13 +57,30 @@ def test_a_name_that_needs_a_workspace_says_so_when_it_is_used(use: Callable[[An
         use(import_hook.attributes_of("azureml.core")["Dataset"])
 
 
+def test_a_script_may_look_up_its_workspace_and_not_use_it() -> None:
+    names = {**import_hook.attributes_of("azureml.core"), **import_hook.attributes_of("azureml.core.authentication")}
+    sign_in = names["ServicePrincipalAuthentication"](tenant_id="t", service_principal_password="p")
+    for ws in (
+        names["Workspace"](subscription_id="s", resource_group="g", workspace_name="w", auth=sign_in),
+        names["Workspace"].from_config(),
+        names["Workspace"].get("w"),
+    ):
+        with pytest.raises(model.NotInService, match=r"Workspace\.models needs a workspace, and a service has none"):
+            _ = ws.models
+    with pytest.raises(model.NotInService):
+        names["Workspace"].create("w")
+    assert repr(ws) and not hasattr(ws, "_auth")
+    homes = {name for name in v1_names.NAMES["azureml.core.authentication"] if name.endswith("Authentication")}
+    assert all(names[name]() for name in homes)
+
+
 @pytest.mark.parametrize(
     ("module", "expected"),
     [
         ("azureml.train", "there is no azureml.train: training on Azure"),
         ("azureml.pipeline.core", "there is no azureml.pipeline.core: pipelines run on Azure's clusters"),
         ("azureml.nonsense", "there is no azureml.nonsense: it is not part of what a service has of v1"),
-        ("azureml.core.experiment.x", "azureml.core.experiment has no x in a service; it has: Experiment"),
+        ("azureml.core.experiment.x", "azureml.core.experiment has no x in a service; it has: Experiment, ViewType"),
     ],
 )
 def test_a_module_that_is_not_there_says_why(module: str, expected: str) -> None:
