@@ -151,6 +151,16 @@ RUN = {
     **_names(_INNER, "DELIM EXPERIMENT_ID_PATH EXPERIMENT_NAME_PATH RUN_PATH TID_FMT WORKSPACE_FMT"),
 }
 
+# Private, and in notebooks of v1's own samples.
+MODEL = _names(
+    Reason(
+        "v1 had it for its own use",
+        "model.download(target_dir) copies the files; Model.get_model_path(name) finds them",
+        "is not here",
+    ),
+    "_get_model_path_local _get_model_path_remote",
+)
+
 _LISTENS = Reason("a service here listens on this machine, by HTTP", "its address is service.scoring_uri")
 _SETTING = Reason(
     "the settings of a service belong to the revision that serves",
@@ -166,6 +176,10 @@ SERVICE = {
             "is not here",
         ),
         "environment",
+    ),
+    **_names(
+        Reason("v1 had it for its own use", "call service.wait_for_deployment()", "is not here"),
+        "_wait_for_operation_to_complete",
     ),
     **_names(_INNER, "NETWORK_NAME STATE_DELETED STATE_DEPLOYING STATE_FAILED STATE_RUNNING STATE_UNKNOWN"),
 }
@@ -244,5 +258,21 @@ PROFILE = {
             "is not here",
         ),
         "environment error_logs_url model_ids",
+    ),
+}
+
+IMAGE = {
+    **_names(
+        Reason(
+            "an image of v1 is only described here, and made when it is deployed",
+            "call Webservice.deploy_from_image(ws, name, image); Model.package(...) makes an image alone",
+            "is not here",
+        ),
+        "image_build_log_uri image_location generated_image_build_log_uri run",
+    ),
+    **_names(Reason("an image is kept in this process only", "call Image(ws, name)", "is not here"), "deserialize"),
+    **_names(
+        Reason("an image of v1 is only described here", "see image.image_config", "is not here"),
+        "assets created_time creation_error driver_program target_runtime",
     ),
 }

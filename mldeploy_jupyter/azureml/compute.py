@@ -188,6 +188,12 @@ class KubernetesCompute(ComputeTarget):
     type = "Kubernetes"
 
 
+class KustoCompute(ComputeTarget):
+    """v1's attached Data Explorer cluster."""
+
+    type = "Kusto"
+
+
 class AmlCompute(ComputeTarget):
     """v1's training cluster."""
 

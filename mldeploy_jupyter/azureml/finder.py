@@ -19,7 +19,7 @@ from typing import Any
 
 from mldeploy_jupyter.azureml.v1_modules import MODULES
 from mldeploy_jupyter.core.errors import UserErrorException
-from mldeploy_jupyter.serving.azureml.v1_names import NOT_OFFERED, find_not_offered
+from mldeploy_jupyter.serving.azureml.v1_names import NAMES, NOT_OFFERED, find_not_offered
 
 PAGE = "docs/migrating.md"
 ROOT = "azureml"
@@ -137,13 +137,13 @@ class AbsentFinder(MetaPathFinder, Loader):
 
 
 def _describe_missing(module: str, name: str) -> tuple[str, str]:
-    known = ", ".join(name for name in sorted(MODULES[module]) if name[0] != "_") or "modules only"
+    known = ", ".join(name for name in sorted(NAMES[module]) if name[0] != "_") or "modules only"
     return f"{module} has no {name}", f"migrate() provides a part of SDK v1; {module} has: {known}"
 
 
 def _suggest(module: str, name: str) -> str:
     hint = f"{PAGE} lists every v1 call and ours; migrate(undo=True) gives the installed azureml back"
-    elsewhere = sorted(other for other, names in MODULES.items() if name in names)
+    elsewhere = sorted(other for other, names in NAMES.items() if name in names)
     if elsewhere:
         return f"write `from {elsewhere[0]} import {name}`; {hint}"
     below = [

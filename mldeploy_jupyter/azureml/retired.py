@@ -37,45 +37,12 @@ class _Image(metaclass=Retired):
     error = UserErrorException
 
 
-class ContainerImage(_Image):
-    """v1's container image: see `InferenceConfig`."""
-
-
-class Image(_Image):
-    """v1's base class of images: see `InferenceConfig`."""
-
-
 class RunConfiguration(metaclass=Retired):
     """v1's settings for a training run."""
 
     why = "this package does not submit training runs"
     hint = "train in the notebook; describe the service's packages with Environment or a conda file"
     error = UserErrorException
-
-
-class ScriptRunConfig(RunConfiguration):
-    """v1's training script with its settings."""
-
-
-class ScriptRun(RunConfiguration):
-    """v1's submitted training script."""
-
-
-class DockerConfiguration(RunConfiguration):
-    """v1's use of a container in a training run."""
-
-
-class MpiConfiguration(RunConfiguration):
-    """v1's training on several machines, as are the three below."""
-
-
-class ParallelTaskConfiguration(RunConfiguration): ...
-
-
-class PyTorchConfiguration(RunConfiguration): ...
-
-
-class TensorflowConfiguration(RunConfiguration): ...
 
 
 class Dataset(metaclass=Retired):
@@ -96,3 +63,47 @@ class Keyvault(metaclass=Retired):
     why = "this package keeps no secrets of yours"
     hint = "read the secret from an environment variable; a service's own keys are service.get_keys()"
     error = UserErrorException
+
+
+_NO_CLUSTER = "no cluster is made or used"
+_DEPLOYS_HERE = "deploy to this machine with LocalWebservice.deploy_configuration(), or call migrate(local=True)"
+
+# Names that are imported beside others, or as a type: why and hint of each, as in `NotOffered`.
+_TYPES = {
+    NotOffered(RunConfiguration.why, RunConfiguration.hint): (
+        "AmlComputeConfiguration ApplicationEndpointConfiguration Data DataLocation DataPath "
+        "DataReferenceConfiguration DatacacheConfiguration DatasetRegistrationOptions DockerConfiguration "
+        "EnvironmentDefinition GlobsOptions HdiConfiguration HistoryConfiguration KubernetesComputeConfiguration "
+        "MountOptions MpiConfiguration OutputData OutputOptions ParallelTaskConfiguration PyTorchConfiguration "
+        "RegistrationOptions ScriptRunConfig SparkConfiguration TensorflowConfiguration UploadOptions Uri ScriptRun "
+        "InputDatasets OutputDatasets LinkOutput ViewType DatabricksCluster DatabricksEnvironment DatabricksSection "
+        "EggLibrary JarLibrary MavenLibrary PyPiLibrary RCranLibrary AbstractComputeTarget LocalTarget"
+    ),
+    NotOffered("an environment here is a Python with its packages", "describe it with Environment or a conda file"): (
+        "DockerImageDetails DockerImagePlatform EnvironmentReference ImageBuildDetails RCranPackage RGitHubPackage "
+        "RSection RegistryIdentity SparkPackage"
+    ),
+    NotOffered("a setting of a service is a parameter here", "see deploy_configuration(...) and service.serialize()"): (
+        "AccessToken AksServiceAccessToken Audience AutoScaler ContainerResourceRequirements DataCollection "
+        "EncryptionProperties LivenessProbeRequirements UnknownWebservice VnetConfiguration WebServiceAccessToken"
+    ),
+    NotOffered("a workspace here is a folder, not a resource of Azure", "leave this line out"): (
+        "LinkedService LinkedServiceConfiguration PrivateEndPoint PrivateEndPointConfig "
+        "SynapseWorkspaceLinkedServiceConfiguration"
+    ),
+    NotOffered(_NO_CLUSTER, _DEPLOYS_HERE): (
+        "AksAttachConfiguration AksProvisioningConfiguration AksUpdateConfiguration AmlComputeNodeStateCounts "
+        "AmlComputeProvisioningConfiguration AmlComputeStatus BatchAttachConfiguration "
+        "ComputeInstanceProvisioningConfiguration ComputeInstanceStatus ComputeTargetAttachConfiguration "
+        "ComputeTargetProvisioningConfiguration ComputeTargetUpdateConfiguration DataFactoryAttachConfiguration "
+        "DataFactoryProvisioningConfiguration DataLakeAnalyticsAttachConfiguration DatabricksAttachConfiguration "
+        "DsvmProvisioningConfiguration HDInsightAttachConfiguration KubernetesComputeAttachConfiguration "
+        "KubernetesComputeStatus KustoAttachConfiguration RemoteComputeAttachConfiguration ScaleSettings "
+        "SslConfiguration SynapseAttachConfiguration SystemService"
+    ),
+    NotOffered(_Image.why, _Image.hint): ("Asset ImageConfig TargetRuntime UnknownImage"),
+}
+
+for _reason, _names in _TYPES.items():
+    for _name in _names.split():
+        globals()[_name] = make_retired(_name, __name__, _reason)

@@ -57,3 +57,11 @@ class MsiAuthentication(AbstractAuthentication):
 
 class TokenAuthentication(AbstractAuthentication):
     """v1's sign-in with a token."""
+
+
+class ArmTokenAuthentication(AbstractAuthentication):
+    """v1's sign-in with a token of Azure's resource manager."""
+
+
+class AzureMLTokenAuthentication(AbstractAuthentication):
+    """v1's sign-in of a submitted run."""

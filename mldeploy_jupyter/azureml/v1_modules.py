@@ -30,12 +30,18 @@ _HOMES = {
     **_from(_MODEL, "Model", "ResourceConfiguration"),
     **_from(f"{_MODEL}.package", "ModelPackage"),
     **_from(f"{_MODEL}.profile", "ModelProfile"),
-    **_from(_RUN, "Experiment", "Run"),
+    **_from(_RUN, "Experiment", "Run", "get_run"),
     **_from(
-        *(_ENVIRONMENT, "CondaDependencies", "ContainerRegistry", "DockerSection", "Environment", "PythonSection"),
+        *(_ENVIRONMENT, "CondaDependencies", "ContainerRegistry", "DockerBuildContext", "DockerSection", "Environment"),
+        *("PythonSection", "SparkSection"),
     ),
+    # Their older names.
+    "DockerEnvironment": f"{_ENVIRONMENT}:DockerSection",
+    "PythonEnvironment": f"{_ENVIRONMENT}:PythonSection",
+    "SparkEnvironment": f"{_ENVIRONMENT}:SparkSection",
     **_from(_WEBSERVICE, "AciWebservice", "AksEndpoint", "AksWebservice", "InferenceConfig", "LocalWebservice"),
     **_from(_WEBSERVICE, "Webservice"),
+    **_from(f"{_WEBSERVICE}.container_image", "ContainerImage", "ContainerImageConfig", "Image"),
     **_from(
         _CONFIGURATION,
         "AciServiceDeploymentConfiguration",
@@ -47,7 +53,9 @@ _HOMES = {
     **_from(
         _SIGN_IN,
         "AbstractAuthentication",
+        "ArmTokenAuthentication",
         "AzureCliAuthentication",
+        "AzureMLTokenAuthentication",
         "InteractiveLoginAuthentication",
         "MsiAuthentication",
         "ServicePrincipalAuthentication",
@@ -67,10 +75,13 @@ _HOMES = {
     "ComputeTargetException": f"{_ERRORS}:TargetNotAvailable",
     "ProjectSystemException": f"{_ERRORS}:WorkspaceError",
     "WorkspaceException": f"{_ERRORS}:WorkspaceError",
+    **_from("mldeploy_jupyter.azureml.exceptions", *v1_names.UNUSED_EXCEPTIONS),
     # What notebooks and scripts have in common.
     "VERSION": f"{_SERVING}.v1_names:VERSION",
     "__version__": f"{_SERVING}.v1_names:VERSION",
-    **_from(f"{_SERVING}.v1_names", "DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE"),
+    **_from(f"{_SERVING}.v1_names", "DEFAULT_CPU_IMAGE", "DEFAULT_GPU_IMAGE", "INSTRUMENTATION_KEY"),
+    "MPI_CPU_IMAGE": f"{_SERVING}.v1_names:DEFAULT_CPU_IMAGE",
+    "MPI_GPU_IMAGE": f"{_SERVING}.v1_names:DEFAULT_GPU_IMAGE",
     **_from(f"{_SERVING}.offline_run", "_OfflineRun"),
     **_from(f"{_SERVING}.telemetry", "get_diagnostics_collection_info", "set_diagnostics_collection"),
     **_from(f"{_SERVING}.data_collector", "ModelDataCollector"),
@@ -80,5 +91,6 @@ _HOMES = {
 }
 
 MODULES: dict[str, dict[str, str]] = {
-    module: {name: _HOMES.get(name, f"{_RETIRED}:{name}") for name in names} for module, names in v1_names.NAMES.items()
+    module: {name: _HOMES.get(name, f"{_RETIRED}:{name}") for name in names}
+    for module, names in v1_names.EVERY_NAME.items()
 }

@@ -103,6 +103,19 @@ class DockerSection(KnownNames):
 
 
 @dataclass
+class DockerBuildContext:
+    """v1's folder with a Dockerfile, for `Environment.from_docker_build_context`."""
+
+    location: str
+    dockerfile_path: str = "Dockerfile"
+
+    @staticmethod
+    def from_local_directory(workspace: Any, path: str, dockerfile_path: str = "Dockerfile") -> DockerBuildContext:
+        """The folder `path` of this machine. Nothing is uploaded, so `workspace` is ignored."""
+        return DockerBuildContext(str(path), dockerfile_path)
+
+
+@dataclass
 class SparkSection(KnownNames):
     """v1's; stored but not used, as services here run Python."""
 

@@ -17,6 +17,7 @@ from mldeploy_jupyter.api.arguments import (
     check_text,
     check_workspace,
 )
+from mldeploy_jupyter.api.azure_names import MODEL, AzureNames
 from mldeploy_jupyter.api.models.download import download
 from mldeploy_jupyter.api.models.json_data import asset_url, dataset_details, serialize_record
 from mldeploy_jupyter.api.models.path import find_model_path
@@ -58,13 +59,15 @@ class ModelAttribute(RecordAttribute[ModelRecord, Value]):
     """A read-only attribute from the model's record."""
 
 
-class Model:
+class Model(AzureNames):
     """A registered model: a file or a folder under a name and a version.
 
     `Model(workspace, name)` finds the latest version, `Model(workspace, name, version=3)` or
     `Model(workspace, id="name:3")` an exact one, `Model(workspace, name, tags=[...])` the latest that matches. Raises
     `ModelNotFoundException`. The attributes are read-only; `update`, `add_tags` and so on change them.
     """
+
+    _azure_owner, _azure_names = "model", MODEL
 
     class Framework:
         """Names for `model_framework`."""

@@ -5,6 +5,6 @@ Imports only `api.models`, `api.arguments`, `api.tag_filters` and the rooms belo
 """
 
 from mldeploy_jupyter.api.runs.experiment import Experiment
-from mldeploy_jupyter.api.runs.run import Run
+from mldeploy_jupyter.api.runs.run import Run, get_run
 
-__all__ = ["Experiment", "Run"]
+__all__ = ["Experiment", "Run", "get_run"]

@@ -366,3 +366,11 @@ def _check_number(name: Any, value: Any) -> float:
         raise UserErrorException(
             f"the metric {name!r} is {value!r}", why="it must be a number", hint="pass float(...)"
         ) from None
+
+
+def get_run(experiment: Any, run_id: str, rehydrate: bool = True, clean_up: bool = True) -> Run:
+    """v1's function: the run of that id. Raises `RunEnvironmentException` when there is no such run.
+
+    `rehydrate` and `clean_up` have no effect: a run has one class, and what it began is not deleted here.
+    """
+    return Run(id=run_id, experiment=experiment)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mldeploy_jupyter import deployment
 from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_path, check_workspace, find_source
+from mldeploy_jupyter.api.webservices.container_image import Image
 from mldeploy_jupyter.api.webservices.deploy_arguments import (
     Configuration,
     choose_config,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class OlderDeployMethods:
-    """The methods of `Webservice` that deploy. `image_config` is an InferenceConfig: there are no v1 images here.
+    """The methods of `Webservice` that deploy. `image_config` is an InferenceConfig, as that of v1's images is.
 
     They raise as `Model.deploy` does.
     """
@@ -84,7 +85,7 @@ class OlderDeployMethods:
         deployment_target: Any = None,
         overwrite: bool = False,
     ) -> Self:
-        """As `Model.deploy`. `image_config` is an InferenceConfig: there are no v1 images here."""
+        """As `Model.deploy`. `image_config` is an InferenceConfig, as that of v1's images is."""
         record = deploy(workspace, name, models, image_config, deployment_config, deployment_target, overwrite)
         return cls.from_deployment(workspace, record)
 
@@ -114,9 +115,14 @@ class OlderDeployMethods:
     ) -> Self:
         """Deploys an image as it is, in a container: one that `Model.package`, another service or machine made.
 
-        `image` is its name, a `ModelPackage`, or what has a `location`. Raises `UserErrorException` for anything else,
+        `image` is its name, a `ModelPackage`, or what has a `location`; or what `Image.create` returned, whose models
+        and script are deployed as by `Model.deploy`. Raises `UserErrorException` for anything else,
         and as `Model.deploy` does. An image that this package did not make is refused by the deployment.
         """
+        if isinstance(image, Image):
+            return cls.deploy_from_model(
+                workspace, name, image.models, image.image_config, deployment_config, deployment_target, overwrite
+            )
         record = deploy_image(check_workspace(workspace), name, image, deployment_config, deployment_target, overwrite)
         return cls.from_deployment(workspace, record)
 

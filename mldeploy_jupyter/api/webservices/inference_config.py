@@ -98,6 +98,7 @@ class InferenceConfig(KnownNames, AzureNames):
         self.cuda_version = None if cuda_version is None else str(cuda_version)
         self.environment = environment
         self.requirements_file = _text(requirements_file)
+        self._dependencies: dict[str, str] = {}  # files beside the script: relative path -> absolute path
         self._source_data: dict[str, Any] | None = None  # what `from_data` read, and the attributes that it set
         self._source_attributes: dict[str, Any] = {}
         self._check_types()
@@ -158,6 +159,7 @@ class InferenceConfig(KnownNames, AzureNames):
             "base_image": self.base_image,
             "base_image_registry": self.base_image_registry.without_password(),
             "description": self.description,
+            **({"dependencies": self._dependencies} if self._dependencies else {}),
         }
 
     @classmethod
@@ -174,6 +176,7 @@ class InferenceConfig(KnownNames, AzureNames):
         self.environment = None if definition is None else Environment.from_dict(definition)
         self.base_image_registry = ContainerRegistry.from_data(data.get("base_image_registry"))
         entry = data.get("entry_path")
+        self._dependencies = data.get("dependencies") or {}
         self._folder = Path(self.source_directory or (os.path.dirname(entry) if entry else os.getcwd()))
         self._source_data = data
         self._source_attributes = self._attributes()

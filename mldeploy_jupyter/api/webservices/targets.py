@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from mldeploy_jupyter.api.arguments import WorkspaceLike
 from mldeploy_jupyter.api.azure_names import ACI_SERVICE, AKS_SERVICE
 from mldeploy_jupyter.api.webservices.azure_v1 import images_error, target_error
+from mldeploy_jupyter.api.webservices.container_image import Image
 from mldeploy_jupyter.api.webservices.deploy_configuration import (
     aci_configuration,
     aks_configuration,
@@ -47,7 +48,8 @@ _OURS = ("deployment_config", "wait", "replay", "detached")
 def _update(*names: str) -> Callable[..., None]:
     """An `update` with the parameters `names`, which passes those that are given to `Webservice.update`.
 
-    It raises `UserErrorException` for a call that does not fit its signature or has an image.
+    An `image` is what `Image.create` returned: its models and its script. Raises `UserErrorException` for a call that
+    does not fit the signature or has another image.
     """
     positional, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     signature = inspect.Signature(
@@ -68,7 +70,10 @@ def _update(*names: str) -> Callable[..., None]:
                 hint=f"its parameters are {', '.join((*names, *_OURS))}",
             ) from None
         del given["self"]
-        if given.pop("image", None) is not None:
+        image = given.pop("image", None)
+        if isinstance(image, Image):
+            given = {"models": image.models, "inference_config": image.image_config, **given}
+        elif image is not None:
             raise images_error("update")
         Webservice.update(self, **{name: value for name, value in given.items() if value is not None})
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mldeploy_jupyter.core.bundle.ignore_file import Pattern, is_ignored, parse_patterns
@@ -26,12 +26,16 @@ SIZE_LIMIT = 300 * 1000 * 1000  # bytes; models are registered instead, so a lar
 
 
 def list_source_files(
-    entry_script: Path | str, source_directory: Path | str | None = None, *, size_limit: int = SIZE_LIMIT
+    entry_script: Path | str,
+    source_directory: Path | str | None = None,
+    dependencies: Mapping[str, str] | None = None,
+    *,
+    size_limit: int = SIZE_LIMIT,
 ) -> dict[str, Path]:
     """Relative path (with `/`) -> absolute path of each file, sorted by relative path.
 
     `entry_script` is relative to `source_directory`, if given, otherwise to the current directory; the paths are then
-    relative to the script's folder.
+    relative to the script's folder. `dependencies` are further files and folders: relative path -> absolute path.
 
     Raises:
         UserErrorException: the script is missing or outside the directory, folders are nested more than 200 levels
@@ -54,8 +58,20 @@ def list_source_files(
             why=f"looked in {folder}",
             hint="correct entry_script or source_directory",
         )
+    for name, path in (dependencies or {}).items():
+        files |= _list_dependency(name, Path(path))
     _check_size(files, folder, size_limit)
     return dict(sorted(files.items()))
+
+
+def _list_dependency(name: str, path: Path) -> dict[str, Path]:
+    if not path.exists():
+        raise UserErrorException(
+            f"there is no {name}",
+            why=f"it is among the dependencies of the entry script; looked for {path}",
+            hint="correct its path; a URL cannot be a dependency here",
+        )
+    return {f"{name}/{below}": file for below, file in _walk(path)} if path.is_dir() else {name: path}
 
 
 def _find_imported(script: Path, folder: Path) -> dict[str, Path]:

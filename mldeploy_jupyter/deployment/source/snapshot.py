@@ -33,7 +33,8 @@ def list_source(request: DeploymentRequest) -> dict[str, Path]:
     """
     data = request.inference_config
     directory = data.get("source_directory")
-    return list_source_files(data["entry_script"] if directory else data["entry_path"], directory)
+    script = data["entry_script"] if directory else data["entry_path"]
+    return list_source_files(script, directory, data.get("dependencies"))
 
 
 def script_name(request: DeploymentRequest) -> str:

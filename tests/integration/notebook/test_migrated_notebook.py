@@ -76,6 +76,42 @@ target.delete()
 print(ws.webservices, ws.compute_targets)
 """
 
+# As a notebook of 2018 did it: the script's files are dependencies of an image, which is made, listed and deployed.
+IMAGE = """
+from azureml.core.image import ContainerImage, Image
+from azureml.core.workspace import Image as SameImage
+from azureml.core.conda_dependencies import CondaDependencies
+from azureml.core.webservice import AciWebservice, Webservice
+
+with open("words.txt", "w") as file:
+    file.write("a word")
+with open("tools.py", "w") as file:
+    file.write("import pathlib\\ntext = (pathlib.Path(__file__).parent / 'words.txt').read_text()\\n")
+with open("read.py", "w") as file:
+    file.write("import importlib\\n\\ndef init():\\n    global text\\n")
+    file.write("    text = importlib.import_module('tools').text\\n\\n")
+    file.write("def run(raw_data):\\n    return text + raw_data\\n")
+config = ContainerImage.image_configuration(
+    execution_script="read.py", runtime="python", dependencies=["words.txt", "tools.py"], tags={"area": "words"}
+)
+image = ContainerImage.create(name="words", models=[model], image_config=config, workspace=ws)
+image.wait_for_creation(show_output=True)
+for found in Image.list(workspace=ws, image_name="words"):
+    if found.version == 1:
+        image = found
+assert SameImage(ws, "words") is image
+aci_config = AciWebservice.deploy_configuration(cpu_cores=1, memory_gb=1)
+service = Webservice.deploy_from_image(deployment_config=aci_config, image=image, name="words", workspace=ws)
+service.wait_for_deployment()
+first = service.run("!")
+with open("words.txt", "w") as file:
+    file.write("another word")
+service.update(image=Image.create(ws, "words", [model], config))
+service.wait_for_deployment()
+print(image.id, first, service.run("!"), ws.webservices["words"].state)
+service.delete()
+"""
+
 
 def test_a_notebook_for_the_cloud_runs_from_its_first_cell_to_the_deletes(start: Callable[[], Kernel]) -> None:
     kernel = start()
@@ -99,3 +135,7 @@ def test_a_notebook_for_the_cloud_runs_from_its_first_cell_to_the_deletes(start:
     said = kernel.ok(AKS).stream
     note = "on-aks is deployed to this machine in place of AKS and asks for a key; without effect here: "
     assert said == f"{note}autoscale_enabled, num_replicas.\n401 {{'answer': 6}}\n{{}} {{}}\n"
+
+    said = kernel.ok(IMAGE).stream
+    assert said.startswith("words:1 is described; it is made when it is deployed: Webservice.deploy_from_image(...)\n")
+    assert said.endswith("words:1 a word! another word! Healthy\n")

@@ -26,14 +26,16 @@ from mldeploy_jupyter.serving.azureml.v1_names import NOT_OFFERED
         (
             "from azureml.core.run import InferenceConfig",
             "error: azureml.core.run has no InferenceConfig\n"
-            "cause: migrate() provides a part of SDK v1; azureml.core.run has: Run\n"
+            "cause: migrate() provides a part of SDK v1; azureml.core.run has: "
+            "InputDatasets, LinkOutput, OutputDatasets, Run, get_run\n"
             "hint: write `from azureml.core.model import InferenceConfig`; docs/migrating.md lists every v1 call and "
             "ours; migrate(undo=True) gives the installed azureml back",
         ),
         (
             "import azureml.core.run.tracking",
             "error: azureml.core.run has no tracking\n"
-            "cause: migrate() provides a part of SDK v1; azureml.core.run has: Run\n"
+            "cause: migrate() provides a part of SDK v1; azureml.core.run has: "
+            "InputDatasets, LinkOutput, OutputDatasets, Run, get_run\n"
             "hint: docs/migrating.md lists every v1 call and ours; "
             "migrate(undo=True) gives the installed azureml back",
         ),

@@ -15,7 +15,7 @@ import pytest
 
 from mldeploy_jupyter.azureml.v1_modules import MODULES
 from mldeploy_jupyter.commands import COMMANDS
-from mldeploy_jupyter.serving.azureml.v1_names import NOT_OFFERED
+from mldeploy_jupyter.serving.azureml.v1_names import NAMES, NOT_OFFERED
 
 PAGE = Path(__file__).parents[3] / "docs" / "migrating.md"
 
@@ -176,7 +176,7 @@ def test_the_page_has_the_packages_that_are_not_offered_with_their_reasons() -> 
 
 def test_the_import_table_lists_the_modules_of_the_finder() -> None:
     assert {row[0].strip("`"): set(re.findall("`(.+?)`", row[1])) for row in TABLES["Imports"]} == {
-        module: {name for name in names if name[0] != "_"} for module, names in MODULES.items()
+        module: {name for name in names if name[0] != "_"} for module, names in NAMES.items()
     }
 
 

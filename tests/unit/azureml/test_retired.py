@@ -11,9 +11,9 @@ from mldeploy_jupyter.core.errors import MldeployError, UserErrorException
     ("statement", "error", "expected"),
     [
         (
-            "from azureml.core.image import ContainerImage\nContainerImage.image_configuration(runtime='python')",
+            "from azureml.core.image.image import TargetRuntime\nTargetRuntime(runtime_type='python')",
             UserErrorException,
-            "error: ContainerImage.image_configuration is not in mldeploy-jupyter\n"
+            "error: TargetRuntime() is not in mldeploy-jupyter\n"
             "cause: a service is described by its entry script and its environment, not by an image\n"
             'hint: write InferenceConfig(entry_script="score.py", conda_file="env.yml") '
             "and pass it to Model.deploy(...)",

@@ -59,6 +59,8 @@ def make(name: str, ws: Workspace) -> Any:
         return Model.register(ws, "model.pkl", "m")
     if name == "Run":
         return Experiment(ws, "e").start_logging()
+    if name == "ContainerImage":
+        return kind.create(ws, "image", [], kind.image_configuration(write_script(), "python"))
     if name == "ModelPackage":
         path = packages.package_folder(ws.folder, "20260101000000-abcdef")
         path.mkdir(parents=True)
@@ -97,7 +99,12 @@ def test_each_member_works_or_says_why_not(ws: Workspace, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "member"), [("Workspace", "DEFAULT_CPU_CLUSTER_NAME"), ("CondaDependencies", "sdk_origin_url")]
+    ("name", "member"),
+    [
+        ("Workspace", "DEFAULT_CPU_CLUSTER_NAME"),
+        ("CondaDependencies", "sdk_origin_url"),
+        ("Model", "_get_model_path_remote"),
+    ],
 )
 def test_a_class_says_it_too(name: str, member: str) -> None:
     with pytest.raises(AzureOnlyAttribute, match=f"{name}.{member}"):
