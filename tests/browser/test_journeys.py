@@ -49,14 +49,14 @@ def test_the_quickstart_by_clicks(lab: Lab, page: Any) -> None:
     click_through(made, deploy + 1)
     form = made.panel(deploy)
     form.get_by_role("heading", name="Deploy a model").wait_for()
-    wait_until(lambda: form.get_by_label("Model", exact=True).first.input_value().startswith("diabetes:"), 30)
+    wait_until(lambda: form.get_by_label("Model", exact=True).first.input_value().startswith("diabetes:"))
     form.get_by_role("button", name="Deploy", exact=True).click()
     panel = made.panel(deploy)
     made.wait_for_state(panel, "live")
     panel.get_by_role("button", name="Fill with sample").click()
     panel.get_by_role("button", name="Send request").click()
     panel.get_by_text("200 OK").wait_for(timeout=60_000)
-    wait_until(lambda: "progression" in panel.inner_text(), 30, panel.inner_text)
+    wait_until(lambda: "progression" in panel.inner_text(), 60, panel.inner_text)
     panel.get_by_role("button", name="More actions").click()
     panel.get_by_role("menuitem", name="Delete…").click()
     panel.get_by_role("group", name="Delete the service").get_by_role("textbox").fill("diabetes")
@@ -71,7 +71,7 @@ def test_a_rollback_through_the_panel(notebook: Make) -> None:
         made.run(index)
     panel = made.panel(4)
     made.wait_for_state(panel, "live")
-    wait_until(lambda: "Revision 2" in panel.inner_text() or "revision 2" in panel.inner_text(), 30)
+    wait_until(lambda: "Revision 2" in panel.inner_text() or "revision 2" in panel.inner_text())
     panel.get_by_role("tab", name="History").click()
     panel.get_by_role("button", name="Roll back", exact=True).click()
     question = panel.get_by_role("group", name="Roll back to revision 1")
@@ -81,7 +81,7 @@ def test_a_rollback_through_the_panel(notebook: Make) -> None:
                and "Serving, revision 1 again" in panel.inner_text(), 60, panel.inner_text)  # fmt: skip
     made.wait_for_state(panel, "live")
     at = made.run_code("%score back {'value': 5}")
-    wait_until(lambda: "15" in made.text(at), 30)
+    wait_until(lambda: "15" in made.text(at))
 
 
 def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Make) -> None:
@@ -89,14 +89,18 @@ def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Mak
     made = notebook(OPEN)
     made.run(1)
     keys = made.page.keyboard
+    cells = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
     keys.press("Escape")
     keys.press("b")
+    wait_for_value(lambda: made.page.evaluate(cells), 3)
     keys.press("Enter")
+    made.page.wait_for_function("() => document.activeElement.closest('.jp-Notebook .cm-editor')")
     keys.type("%deploy typed")
     keys.press("Control+Enter")
     panel = made.panel(2)
     made.wait_for_state(panel, "live")
-    cells = "() => window.jupyterapp.shell.currentWidget.content.widgets.length"
+    panel.get_by_role("button", name="More actions").wait_for()
+    panel.get_by_label("Request body as JSON").wait_for()
     assert made.page.evaluate(cells) == 3
 
     def tab_to(name: str, most: int = 40) -> None:
@@ -115,7 +119,7 @@ def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Mak
     keys.press("x")
     assert made.page.evaluate(cells) == 3
     keys.press("Enter")
-    wait_until(lambda: made.page.evaluate(FOCUSED) not in (None, "More actions"), 30)
+    wait_until(lambda: made.page.evaluate(FOCUSED) not in (None, "More actions"))
     keys.press("ArrowDown")
     keys.press("ArrowUp")
     keys.press("Escape")
@@ -137,7 +141,7 @@ def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Mak
             break
         keys.press("Shift+Tab")
     keys.press("ArrowDown")
-    wait_until(lambda: made.page.evaluate(FOCUSED) not in (None, "More actions"), 30)
+    wait_until(lambda: made.page.evaluate(FOCUSED) not in (None, "More actions"))
     keys.press("End")
     wait_for_value(lambda: made.page.evaluate(FOCUSED), "Delete…")
     keys.press("Enter")
@@ -147,4 +151,4 @@ def test_keys_alone_lead_from_a_cell_to_a_live_service_and_its_end(notebook: Mak
     made.wait_for_state(panel, "deleted")
     assert made.page.evaluate(cells) == 3
     keys.press("Control+s")  # those of the page still work
-    wait_until(lambda: "%deploy typed" in made.path.read_text("utf-8"), 30)
+    wait_until(lambda: "%deploy typed" in made.path.read_text("utf-8"))

@@ -25,9 +25,9 @@ from tests.polling import wait_for_value, wait_until
 pytestmark = pytest.mark.slow
 
 # Wanted are 1 s from the moment that the command line has written a service's record until its row is there, and 2 s
-# until its death is seen. A busy machine takes a few times as long; what it took is printed.
-FOUND_SECONDS = 4.0
-DEATH_SECONDS = 8.0
+# until its death is seen. A busy machine takes ten times as long; what it took is printed.
+FOUND_SECONDS = 10.0
+DEATH_SECONDS = 20.0
 TRIES = 3  # the best of them counts: the machine may be busy with other things
 
 SOURCES = "() => window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map((cell) => cell.source)"
@@ -111,7 +111,7 @@ def test_a_service_of_the_command_line_appears_and_its_death_is_seen(lab: Lab, l
         pid = supervisor_pid(lab, f"found-{index}")
         began = time.monotonic()
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: "Live" not in lab_page.row(f"found-{index}").first.inner_text(), 30)
+        wait_until(lambda: "Live" not in lab_page.row(f"found-{index}").first.inner_text())
         return time.monotonic() - began
 
     found, died = best_of(TRIES, appear), best_of(TRIES, die)
@@ -143,13 +143,13 @@ def test_enter_opens_the_panel_and_a_reload_restores_it(lab_page: LabPage, churn
     lab_page.page.keyboard.press("Enter")
     lab_page.panel(churn).get_by_role("tab", name="Test").wait_for()
     title = lab_page.tab(churn)
-    wait_until(lambda: "Live" in (title.get_attribute("title") or ""), 30)
+    wait_until(lambda: "Live" in (title.get_attribute("title") or ""))
     title.locator("svg[data-state=live]").wait_for()
     layout = """async () => {
         const { data } = await window.jupyterapp.serviceManager.workspaces.fetch('default');
         return JSON.stringify(data['layout-restorer:data'] ?? {}).includes('mldeploy-services:');
     }"""
-    wait_until(lambda: lab_page.page.evaluate(layout), 30)  # it is saved a moment later
+    wait_until(lambda: lab_page.page.evaluate(layout))  # it is saved a moment later
     lab_page.reload()
     lab_page.panel(churn).wait_for()
     assert lab_page.tab(churn).count() == 1
@@ -181,7 +181,7 @@ def test_a_cell_that_gets_the_service_is_inserted(lab: Lab, lab_page: LabPage, c
     lab_page.wait_for_row(churn, "Live")
     lab_page.row(churn).click(button="right")
     page.get_by_role("menuitem", name="Insert a cell").click()
-    wait_until(lambda: len(page.evaluate(SOURCES)) == 3, 20)
+    wait_until(lambda: len(page.evaluate(SOURCES)) == 3)
     assert "churn" in page.evaluate(SOURCES)[1]
     made.run(1)
     made.wait_for_state(made.panel(1), "live")
@@ -197,8 +197,10 @@ def test_a_row_that_is_dropped_in_a_notebook_becomes_a_cell(lab: Lab, lab_page: 
     box = page.locator(".jp-Notebook .jp-Cell").nth(1).bounding_box()
     for step in range(1, 11):  # a drag begins, and says where it is, with moves
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] - 40 + 5 * step)
+        if step == 5:
+            page.locator(".mld-Drag").wait_for()  # it begins once the row's code has come
     page.mouse.up()
-    wait_until(lambda: len(page.evaluate(SOURCES)) == 3, 20)
+    wait_until(lambda: len(page.evaluate(SOURCES)) == 3)
     assert [("churn" in source) for source in page.evaluate(SOURCES)].count(True) == 1
 
 
@@ -210,7 +212,7 @@ def test_a_model_file_is_registered_from_the_file_browser(lab: Lab, lab_page: La
     lab_page.choose("Register as model")
     form = page.get_by_role("form", name="Register a model")
     form.wait_for()
-    wait_until(lambda: form.locator("[data-field=name] input").input_value() == "price-model", 20)
+    wait_until(lambda: form.locator("[data-field=name] input").input_value() == "price-model")
     form.get_by_role("button", name="Register", exact=True).click()
     page.get_by_text("price-model:1 is registered").wait_for()
     assert "price-model" in mldeploy(lab, "model", "list")
@@ -265,7 +267,7 @@ def test_the_toolbar_of_a_notebook_opens_the_form(lab: Lab, lab_page: LabPage) -
 
 def test_the_status_bar_counts_and_leads_to_the_sidebar(lab_page: LabPage, churn: str) -> None:
     item = lab_page.page.locator("#mldeploy-status")
-    wait_until(lambda: re.search(r"\d+ live", item.inner_text()), 20)
+    wait_until(lambda: re.search(r"\d+ live", item.inner_text()))
     item.get_by_role("button").first.click()
     lab_page.row(churn).wait_for()
 
@@ -280,10 +282,10 @@ def test_two_pages_show_the_same(lab: Lab, lab_page: LabPage, browser: Any) -> N
         one.wait_for_row("shared", "Live")
     mldeploy(lab, "service", "stop", "shared")
     for one in (lab_page, other):
-        one.wait_for_row("shared", "Stopped", 10)
+        one.wait_for_row("shared", "Stopped")
     mldeploy(lab, "service", "delete", "shared")
     for one in (lab_page, other):
-        wait_until(lambda one=one: one.row("shared").count() == 0, 10)
+        wait_until(lambda one=one: one.row("shared").count() == 0)
     page.close()
 
 

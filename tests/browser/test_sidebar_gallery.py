@@ -12,9 +12,9 @@ from tests.polling import wait_for_value, wait_until
 pytestmark = pytest.mark.slow
 
 STATES = states("sidebar")
-# Wanted are 50 ms and 1 s on a quiet machine. A busy one takes a few times as long; what it took is printed.
-FILTER_MS = 200
-FIRST_PAINT_MS = 4000
+# Wanted are 50 ms and 1 s on a quiet machine. A busy one takes ten times as long; what it took is printed.
+FILTER_MS = 500
+FIRST_PAINT_MS = 10_000
 
 # What is wider than its sidebar, beside what is cut with a title.
 OUTSIDE = """() => [...document.querySelectorAll('.mld-Side *')].filter((element) => {
@@ -106,7 +106,7 @@ def test_every_action_by_keys_alone(gallery: str, page: Any) -> None:
     page.keyboard.type("iris-tree")
     page.keyboard.press("Enter")
     page.get_by_text("Nothing is left of it.").wait_for()
-    wait_until(lambda: page.evaluate(FOCUSED).startswith("iris-tree"), 30, lambda: str(page.evaluate(FOCUSED)))
+    wait_until(lambda: page.evaluate(FOCUSED).startswith("iris-tree"), 60, lambda: str(page.evaluate(FOCUSED)))
     # The row goes while it has the focus: the next one has it.
     page.evaluate(
         "() => ports.sidebar.emit('overview', { gone: [{ kind: 'service', workspace: 'w', name: 'iris-tree' }] })"
@@ -123,7 +123,7 @@ def test_a_click_elsewhere_keeps_the_focus_there(gallery: str, page: Any) -> Non
     page.get_by_role("treeitem", name="sandbox").click()
     page.mouse.click(540, 400)  # nothing is there
     page.evaluate("() => ports.sidebar.emit('overview', { services: [] })")
-    page.wait_for_timeout(50)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("() => document.activeElement === document.body")
 
 
@@ -133,12 +133,16 @@ def test_actions_take_the_place_of_the_state(gallery: str, page: Any) -> None:
     before = row.bounding_box()
     row.hover()
     row.get_by_role("button", name="Open panel").wait_for()
-    wait_until(lambda: not row.get_by_text("Unhealthy").is_visible(), 30)
+    wait_until(lambda: not row.get_by_text("Unhealthy").is_visible())
     wait_for_value(row.bounding_box, before)
     row.get_by_role("button", name="More actions").click()
-    assert page.get_by_role("menuitem").first.text_content() == "Open panel"
-    menu = page.get_by_role("menu").bounding_box()
-    assert menu["x"] >= 0 and menu["x"] + menu["width"] <= 560
+    wait_for_value(page.get_by_role("menuitem").first.text_content, "Open panel")
+
+    def fits() -> bool:
+        menu = page.get_by_role("menu").bounding_box()
+        return bool(menu and menu["x"] >= 0 and menu["x"] + menu["width"] <= 560)
+
+    wait_until(fits, what=lambda: str(page.get_by_role("menu").bounding_box()))
 
 
 def test_a_model_is_dragged_as_its_code(gallery: str, page: Any) -> None:
