@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.models import Model
     from mldeploy_jupyter.api.runs import Experiment, Run
     from mldeploy_jupyter.api.webservices import Webservice
+    from mldeploy_jupyter.api.webservices.container_image import Image
     from mldeploy_jupyter.deployment.prune import PruneReport
 
 AZURE_SETTINGS = ("subscription_id", "resource_group", "workspace_name", "location")
@@ -329,10 +330,17 @@ class Workspace(AzureNames):
 
     @property
     def datastores(self) -> dict[str, Any]:
-        """Empty, as are `datasets` and `images`: a workspace has none."""
+        """Empty, as `datasets` is: a workspace has none."""
         return {}
 
-    datasets = images = datastores
+    datasets = datastores
+
+    @property
+    def images(self) -> dict[str, Image]:
+        """v1's images that this process created, the newest of each name."""
+        from mldeploy_jupyter.api.webservices.container_image import Image
+
+        return {image.name: image for image in Image.list(self)}
 
     @property
     def name(self) -> str:

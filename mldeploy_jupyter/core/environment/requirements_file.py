@@ -127,6 +127,13 @@ def _option(
         name, value = name[:2], name[2:] + value
     value = " ".join(shlex.split(value)) if value.strip() else ""
     if name in ("-r", "--requirement", "-c", "--constraint"):
+        if "://" in value:
+            raise ConfigError(
+                f"the requirements at {re.sub('//[^/]*@', '//', value.split()[0])} are not read",
+                why="a file at a URL may have changed when the environment is built again",
+                hint=f"download it beside this file, and write {name} FILE",
+                where=where,
+            )
         path = (folder / value).absolute()
         if path in open_files:
             raise ConfigError(f"{value} includes itself", hint="remove the circle of -r lines", where=where)

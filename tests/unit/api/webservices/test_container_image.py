@@ -52,6 +52,7 @@ def test_an_image_is_found_by_name_id_version_and_model(ws: Workspace) -> None:
     second = Image.create(ws, "img", [], config)
     first.wait_for_creation(show_output=True)
     assert (first.id, second.version, first.creation_state, first.description) == ("img:1", 2, "Succeeded", "d")
+    assert ws.images == {"img": second}
     assert Image(ws, "img") is second and Image(ws, id="img:1") is first and Image(ws, "img", version="1") is first
     assert Image.list(ws, model_name="m") == [first] and Image.list(ws, tags=[["area", "x"]]) == [first, second]
     assert Image.list(ws, model_id="m:1", image_name="other") == []

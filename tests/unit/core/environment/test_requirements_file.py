@@ -153,6 +153,7 @@ def test_a_wrong_requirements_file_says_what_and_where(tmp_path: Path, snapshot:
         "python==3.8\n",
         "pytorch==1.4\n",
         "--index-url https://me:secret@index.invalid/simple\n",
+        "-r https://me:secret@files.invalid/validated.txt [--no-deps]\n",
     ]:
         with pytest.raises(ConfigError) as caught:
             requirements(tmp_path, text)
