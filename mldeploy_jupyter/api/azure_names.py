@@ -268,11 +268,11 @@ IMAGE = {
             "call Webservice.deploy_from_image(ws, name, image); Model.package(...) makes an image alone",
             "is not here",
         ),
-        "image_build_log_uri image_location generated_image_build_log_uri run",
+        "run",
     ),
     **_names(Reason("an image is kept in this process only", "call Image(ws, name)", "is not here"), "deserialize"),
     **_names(
         Reason("an image of v1 is only described here", "see image.image_config", "is not here"),
-        "assets created_time creation_error driver_program target_runtime",
+        "assets created_time driver_program target_runtime",
     ),
 }

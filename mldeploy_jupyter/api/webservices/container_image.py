@@ -10,7 +10,7 @@ from builtins import list as List  # `Image.list` hides the name inside the clas
 from pathlib import Path
 from typing import Any
 
-from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_workspace
+from mldeploy_jupyter.api.arguments import ModelLike, WorkspaceLike, check_json_dict, check_workspace
 from mldeploy_jupyter.api.azure_names import IMAGE, AzureNames
 from mldeploy_jupyter.api.environments.sections import ContainerRegistry
 from mldeploy_jupyter.api.tag_filters import matches, parse_filter
@@ -59,7 +59,8 @@ class ContainerImageConfig(InferenceConfig):
             cuda_version=cuda_version,
         )
         self._dependencies = _list_dependencies(dependencies or [])
-        self._tags, self._properties = dict(tags or {}), dict(properties or {})
+        self._tags = check_json_dict("tags", tags)
+        self._properties = check_json_dict("properties", properties)
 
     @property
     def image_tags(self) -> dict[str, Any]:
@@ -80,7 +81,8 @@ class ContainerImageConfig(InferenceConfig):
 class Image(AzureNames):
     """What `Image.create` returned; `Image(workspace, name)` finds the newest of that name in this process.
 
-    Raises `WebserviceException` when there is none of that name, `id` (`NAME:VERSION`) and version.
+    `image_location` and the logs of its build are None. Raises `WebserviceException` when there is none of that name,
+    `id` (`NAME:VERSION`) and version.
     """
 
     _azure_owner, _azure_names = "image", IMAGE
@@ -95,6 +97,7 @@ class Image(AzureNames):
     description: str | None
     creation_state = "Succeeded"
     image_type = image_flavor = "Docker"
+    image_location = image_build_log_uri = generated_image_build_log_uri = creation_error = None  # notebooks print them
 
     def __new__(
         cls,

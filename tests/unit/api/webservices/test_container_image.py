@@ -71,3 +71,15 @@ def test_a_schema_file_is_noted(ws: Workspace, capsys: pytest.CaptureFixture[str
 def test_an_image_needs_a_configuration_of_its_script(ws: Workspace) -> None:
     with pytest.raises(UserErrorException, match="image_config is"):
         Image.create(ws, "img", [], "score.py")  # type: ignore[arg-type]
+
+
+def test_what_notebooks_print_of_an_image(ws: Workspace) -> None:
+    image = Image.create(ws, "img", [], ContainerImage.image_configuration("score.py", "python"))
+    line = "{}(v.{} [{}]) stored at {} with build log {}"
+    said = line.format(image.name, image.version, image.creation_state, image.image_location, image.image_build_log_uri)
+    assert said == "img(v.1 [Succeeded]) stored at None with build log None"
+
+
+def test_tags_that_are_a_list_are_refused(ws: Workspace) -> None:
+    with pytest.raises(WebserviceException, match="tags is"):
+        ContainerImage.image_configuration("score.py", "python", tags=["onnx"])  # type: ignore[arg-type]
