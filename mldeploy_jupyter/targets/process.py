@@ -43,6 +43,8 @@ from mldeploy_jupyter.targets.supervisor_client import STATUS_SECONDS, Superviso
 # In a service's folder, whatever engine runs it: its keys, what happened to it, its log.
 KEPT_BY_SERVICE = ("keys.json", "events.jsonl", "logs")
 
+ENDING_SECONDS = 5.0  # for a supervisor whose connections broke to be gone: a busy machine ends its process late
+
 FIRST_USER_PORT = 1024  # ports below it belong to the system; only root may take them
 
 
@@ -171,11 +173,20 @@ class ProcessTarget:
             if supervisor.find_process() is not None:
                 try:
                     _require_ok(service, supervisor.call("keys"))
-                except TargetFailure:
-                    if supervisor.find_process() is not None:
+                except TargetFailure as failure:
+                    if failure.failure.get("code") != "supervisor-lost" or not self._await_end(supervisor):
                         raise
                     # It ended meanwhile; the next one reads the keys when it starts.
             confirm_keys(supervisor.folder / "keys.json")
+
+    def _await_end(self, supervisor: SupervisorClient) -> bool:
+        """Whether a supervisor that broke its connections has ended, which takes it a moment longer."""
+        end = self._clock() + ENDING_SECONDS
+        while supervisor.find_process() is not None:
+            if self._clock() >= end:
+                return False
+            self._wait(0.02)
+        return True
 
     def status(self, service: ServiceRecord) -> ServiceStatus:
         supervisor = self._supervisor(service.name)
