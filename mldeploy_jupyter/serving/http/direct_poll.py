@@ -11,12 +11,17 @@ Meanwhile two threads touch the server's state (connections, queue, counters, lo
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import select
 import threading
 from collections.abc import Callable
+from operator import itemgetter
 from time import perf_counter
 from typing import Any, Protocol
+
+from ..system import kernel_timer
+from ..system.kernel_timer import KernelTimer
 
 READ_BYTES = 65536  # of a request, at first; the rest of a longer body is read into the body's own memory
 
@@ -24,7 +29,7 @@ READ_SECONDS = 0.002  # of reading before answers are due; the loop's thread wai
 
 LONG_ANSWER = 32_768  # bytes of a body; to copy one behind its head takes longer than to pass both to the kernel
 
-AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd")
+AVAILABLE = hasattr(select, "epoll") and hasattr(os, "eventfd") and kernel_timer.AVAILABLE
 
 
 class Timers(Protocol):
@@ -58,8 +63,8 @@ class Lendable(Protocol):
 class DirectPoll:
     """`active`: the script's thread waits here, not at its queue. `on_stopped()` is called when that ends.
 
-    `start`, `wait` and `answer` are for the script's thread, `lend`, `take_back` and `stop` for the loop's, which holds
-    the lock. Either may `write`, with the lock.
+    `start`, `wait`, `call_due` and `answer` are for the script's thread, `lend`, `take_back` and `stop` for the loop's,
+    which holds the lock. Either may `write` and `run_due`, with the lock, and `look_in`.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -70,6 +75,8 @@ class DirectPoll:
         self._closed = not AVAILABLE
         self._is_script_thread = False  # of who holds the lock
         self._due: list[tuple[float, Callable[..., Any], tuple[Any, ...]]] = []
+        self._next_due = math.inf
+        self._timer: KernelTimer | None = None
         self._connections: dict[int, Lendable] = {}
         self._epoll: Any = None
         self._wakeup = -1
@@ -77,11 +84,12 @@ class DirectPoll:
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> None:
         """As the loop's, with the lock held around the callback. Either thread may call it, with the lock.
 
-        What the script's thread asks for is called by `run_due`, a little earlier: waking the loop's thread costs more
-        than most requests.
+        What the script's thread asks for is called by `run_due`: waking the loop's thread costs more than a request.
         """
         if self._is_script_thread:
-            self._due.append((perf_counter() + delay, callback, args))
+            due = perf_counter() + delay
+            self._due.append((due, callback, args))
+            self._next_due = min(self._next_due, due)
         else:
             self._loop.call_later(delay, self.call, callback, *args)
 
@@ -107,17 +115,38 @@ class DirectPoll:
 
     # -- the script's thread --------------------------------------------------------------------------
 
-    def start(self, on_started: Callable[[], None]) -> None:
-        """Becomes active, unless it was stopped for good. `on_started()` is called on the loop's thread."""
+    def start(self, look: Callable[[], None], seconds: float) -> None:
+        """Becomes active, unless it was stopped for good.
+
+        `look()` is called on the loop's thread in so many seconds, and again when `look_in` asks for it.
+        """
         with self.lock:
+            if self._timer is None and not self._closed:
+                self._prepare(look)
             if self._closed:
                 return
-            if self._epoll is None:
-                self._epoll = select.epoll()
-                self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-                self._epoll.register(self._wakeup, select.EPOLLIN)
             self.active = True
-        self._loop.call_soon_threadsafe(self.call, on_started)
+        self.look_in(seconds)
+
+    def _prepare(self, look: Callable[[], None]) -> None:
+        try:
+            self._timer, self._epoll = KernelTimer(), select.epoll()
+            self._wakeup = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        except OSError:  # no descriptors are left: the loop's thread goes on alone
+            self._closed = True
+            return
+        self._epoll.register(self._wakeup, select.EPOLLIN)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, self._timer.fd, self._on_timer, look)
+
+    def look_in(self, seconds: float) -> None:
+        """The next look comes in so many seconds, and not when it would have come."""
+        assert self._timer is not None
+        self._timer.set(seconds)
+
+    def call_due(self, now: float) -> None:
+        """Calls what is due now, of what this thread wants to be called."""
+        if self._next_due <= now:
+            self.answer(lambda: self.run_due(now))
 
     def wait(self, block: bool) -> None:
         """Reads the requests that have arrived; if `block`, as soon as there is one, or `wake` is called.
@@ -191,6 +220,11 @@ class DirectPoll:
 
     # -- the loop's thread ----------------------------------------------------------------------------
 
+    def _on_timer(self, look: Callable[[], None]) -> None:
+        assert self._timer is not None
+        self._timer.clear()
+        self.call(look)
+
     def lend(self, connection: Lendable) -> None:
         """Lets the script's thread serve a connection from now on, if it can."""
         if not self.active or not connection.may_be_lent() or connection.transport.get_write_buffer_size():
@@ -220,14 +254,19 @@ class DirectPoll:
         if received:
             connection.data_received(received)
 
-    def run_due(self, seconds: float) -> None:
-        """Calls what is due in so many seconds, of what the script's thread wants to be called."""
-        if self._due:
-            limit, due = perf_counter() + seconds, self._due
-            self._due = [entry for entry in due if entry[0] > limit]
-            for time, callback, args in due:
-                if time <= limit:
-                    callback(*args)
+    def run_due(self, limit: float) -> None:
+        """Calls what is due until then, of what the script's thread wants to be called. Either thread, with the lock.
+
+        What the exception of a signal handler interrupts is called again.
+        """
+        while self._due:
+            entry = min(self._due, key=itemgetter(0))
+            self._next_due, callback, arguments = entry
+            if self._next_due > limit:
+                return
+            callback(*arguments)
+            self._due.remove(entry)
+        self._next_due = math.inf
 
     def stop(self, for_good: bool = False) -> None:
         """Takes all connections back. The script's thread waits at its queue again; `for_good`: from now on."""
@@ -239,7 +278,7 @@ class DirectPoll:
                     self.take_back(connection)
                 self.wake()
                 now, due = perf_counter(), self._due
-                self._due = []
+                self._due, self._next_due = [], math.inf
                 for time, callback, args in due:
                     self.call_later(max(0.0, time - now), callback, *args)
                 self.on_stopped()

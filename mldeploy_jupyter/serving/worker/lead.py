@@ -1,7 +1,8 @@
 """When the script's thread leads: it serves connections itself (`http.direct_poll`) while its calls are short.
 
-It begins after a few short calls that follow each other closely, and ends when the loop's thread, which looks a hundred
-times a second, sees that a call is long, or that no more come.
+It begins after a few short calls that follow each other closely, and ends when the loop's thread looks and sees that a
+call is long, or that no more come. The script's thread puts the next look off as long as calls are short: the loop's
+thread, which would have to wait for the global lock, does not wake under load.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ TURN = 0.001  # seconds of calls whose answers leave together, before further re
 
 LONG = 0.004  # seconds of a call; the loop's thread takes its connections back
 
-LOOK = 0.01  # seconds between two looks of the loop's thread
+LOOK = 0.01  # seconds until the next look of the loop's thread
+
+PUT_OFF = 0.005  # seconds after which the script's thread puts the next look off again; it costs a system call
 
 QUIET_LOOKS = 5  # looks without a call, after which the script's thread leads no longer
 
@@ -34,6 +37,7 @@ class Lead:
         self._calling = False
         self._began = self._ended = self._spent = 0.0
         self._short = 0  # short calls in a row
+        self._look_after = 0.0  # from when on the script's thread puts the next look off
         self._seen_calls = self._quiet = 0  # at the last look
 
     # -- the script's thread --------------------------------------------------------------------------
@@ -55,7 +59,8 @@ class Lead:
         self._short = self._short + 1 if known and seconds < SHORT and gap < MAX_GAP else 0
         if self._short >= TRUST:
             self._short, self._spent = 0, 0.0
-            self.direct.start(self._look)
+            self._look_after = now + PUT_OFF
+            self.direct.start(self._look, LOOK)
 
     @property
     def has_turn(self) -> bool:
@@ -63,7 +68,11 @@ class Lead:
         return self._spent < TURN
 
     def wait(self, block: bool) -> None:
-        self._spent = 0.0
+        self._spent, now = 0.0, self._ended
+        if now >= self._look_after:
+            self._look_after = now + PUT_OFF
+            self.direct.look_in(LOOK)
+        self.direct.call_due(now)
         self.direct.wait(block)
 
     # -- the loop's thread ----------------------------------------------------------------------------
@@ -74,8 +83,9 @@ class Lead:
         calls, calling, began = self._calls, self._calling, self._began
         self._quiet = 0 if calling or calls != self._seen_calls else self._quiet + 1
         self._seen_calls = calls
-        if (calling and perf_counter() - began > LONG) or self._quiet >= QUIET_LOOKS:
+        now = perf_counter()
+        if (calling and now - began > LONG) or self._quiet >= QUIET_LOOKS:
             self.direct.stop()
             return
-        self.direct.run_due(LOOK)
-        self.direct.call_later(LOOK, self._look)
+        self.direct.look_in(LOOK)
+        self.direct.run_due(now + LOOK)
