@@ -88,7 +88,7 @@ class Process:
                 process.kill()
             except psutil.NoSuchProcess:
                 pass
-        psutil.wait_procs(family, 30)
+        psutil.wait_procs(family, 60)
 
     def end(self) -> int:
         """Ends it as `docker stop` does; returns its exit code."""
@@ -97,7 +97,7 @@ class Process:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(60)
-        _, alive = psutil.wait_procs(family, 30)
+        _, alive = psutil.wait_procs(family, 60)
         assert not alive, f"left behind: {alive}"
         return code
 

@@ -125,5 +125,5 @@ class Supervised:
                 self.process.kill()
                 self.process.wait(60)
                 raise AssertionError("the supervisor did not end when it was told to") from error
-        _, alive = psutil.wait_procs(family, 30)
+        _, alive = psutil.wait_procs(family, 60)
         assert not alive, f"left behind: {alive}"

@@ -102,7 +102,7 @@ def test_when_any_process_is_killed_the_service_comes_back(supervised: Supervise
     family = psutil.Process(supervised.process.pid).children(recursive=True)
     os.kill(supervised.process.pid, signal.SIGKILL)
     supervised.process.wait()
-    _, alive = psutil.wait_procs(family, 30)
+    _, alive = psutil.wait_procs(family, 60)
     assert not alive
 
 

@@ -140,7 +140,7 @@ def test_workers_die_with_a_killed_supervisor_and_resume_brings_the_revision_bac
     port, workers = supervised.facts["port"], [psutil.Process(pid) for pid in supervised.pids()]
     os.kill(supervised.process.pid, signal.SIGKILL)
     supervised.process.wait()
-    _, alive = psutil.wait_procs(workers, 30)
+    _, alive = psutil.wait_procs(workers, 60)
     assert not alive
     supervised.start("--resume")
     assert supervised.facts["port"] == port
@@ -164,7 +164,7 @@ def test_stop_leaves_no_process_and_no_socket(supervised: Supervised) -> None:
     control = supervised.facts["control"]
     assert supervised.ask("stop") == {"ok": True}
     assert supervised.process.wait(60) == 0
-    _, alive = psutil.wait_procs(family, 30)
+    _, alive = psutil.wait_procs(family, 60)
     assert not alive
     assert not Path(control).exists() and not (supervised.folder / "supervisor.json").exists()
     assert (supervised.folder / "live.json").exists()
