@@ -23,7 +23,8 @@ def find_port_holder(port: int) -> dict[str, Any] | None:
 
 
 def find_free_port() -> int:
-    """A port that is free now; another program may take it before the caller does."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
+    """A port for a service that is free now; another program may take it before the caller does."""
+    from mldeploy_jupyter.serving.system.listening_socket import open_listener
+
+    with open_listener(HOST, 0) as probe:
         return int(probe.getsockname()[1])
