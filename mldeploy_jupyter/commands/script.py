@@ -348,7 +348,7 @@ ENVIRONMENT_PARAMS: tuple[Param, ...] = (
     Param(
         "init_timeout",
         ("--init-timeout",),
-        f"Seconds that init() may take. Default {INIT_TIMEOUT:g}.",
+        f"Seconds that the script's imports and init() may take. Default {INIT_TIMEOUT:g}.",
         "number",
         metavar="SECONDS",
     ),

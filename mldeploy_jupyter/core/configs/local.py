@@ -88,7 +88,7 @@ LOCAL = ConfigSpec(
         Field("port", "integer", "The port on 127.0.0.1. 0 or None: a free one is chosen once and kept.", 0, "port",
               ("--po", "--port"), minimum=0, maximum=65535),
         *_shared.values(),
-        Field("init_timeout", "integer", "Seconds that init() may take.", 300, "initTimeout",
+        Field("init_timeout", "integer", "Seconds that the script's imports and init() may take.", 300, "initTimeout",
               ("--init-timeout",), minimum=1, maximum=DAY),
         Field("scoring_timeout_ms", "integer", "Milliseconds that one call of run() may take.", 60000,
               "scoringTimeoutMs", ("--tm", "--scoring-timeout-ms"), minimum=1, maximum=1000 * DAY),
