@@ -30,6 +30,7 @@ from mldeploy_jupyter.core.errors import (
 from mldeploy_jupyter.core.journal import fold
 from mldeploy_jupyter.core.journal.journal import STAGES, read_events
 from mldeploy_jupyter.core.records import DeploymentRequest
+from tests.files import files_with
 from tests.polling import wait_until
 from tests.ports import free_port
 
@@ -276,9 +277,7 @@ def test_no_secret_reaches_journal_request_store_or_log(site: Site) -> None:
     service.reload(wait=True)
     root = site.folder / ".mldeploy"
     keys = root / "services/svc/keys.json"
-    # By another process: to close the store's file here would end the locks of its connections.
-    grep = subprocess.run(["grep", "-rlF", "--devices=skip", "very-secret", root], stdout=subprocess.PIPE, text=True)
-    assert grep.stdout.splitlines() == [str(keys)] and keys.stat().st_mode & 0o777 == 0o600
+    assert files_with("very-secret", root) == [keys] and keys.stat().st_mode & 0o777 == 0o600
     assert "very-secret" not in repr(service) + json.dumps(service.serialize()) + service.get_logs()
     environ = b"".join(
         (Path("/proc") / line.split()[0] / part).read_bytes()

@@ -22,6 +22,7 @@ def test_a_copied_workspace_does_not_command_the_services_of_the_original(site: 
     copy = tmp_path / "copy" / ".mldeploy"
     original = site.folder / ".mldeploy"
     database._close_all()
+    wait_until(lambda: not list(original.glob("store.db-*")))  # the runner has closed the store, too
     shutil.copytree(original, copy, ignore=lambda _, names: [n for n in names if n.endswith(".sock")])
     folder = workspace.load_workspace(copy)
     record = site.ws.folder.open_store().get_service("svc")
@@ -50,6 +51,7 @@ def test_a_stopped_service_starts_where_its_workspace_was_moved_to(site: Site, t
     live(site).stop()
     old, new = site.folder / ".mldeploy", tmp_path.parent / f"new-{copied}" / ".mldeploy"
     database._close_all()
+    wait_until(lambda: not list(old.glob("store.db-*")))  # the runner has closed the store, too
     new.parent.mkdir()
     if copied:
         shutil.copytree(old, new)
