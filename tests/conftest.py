@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.halves import WHOLE_RUN
+
 pytest_plugins = ["tests.engines.fixtures"]
 
 MAX_LEFT_OPEN = 400  # files of a whole run: caches of libraries, what lasts for the session, connections that stay open
@@ -57,7 +59,7 @@ def _opened_by() -> Iterator[Counter[str]]:
     opened_by: Counter[str] = Counter()
     yield opened_by
     left = sum(opened_by.values())
-    assert left <= MAX_LEFT_OPEN, f"{left} files are left open, by {opened_by.most_common(5)}"
+    assert left <= MAX_LEFT_OPEN, f"{WHOLE_RUN} {left} files are left open, by {opened_by.most_common(5)}"
 
 
 @pytest.fixture(scope="module", autouse=True)

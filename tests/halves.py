@@ -27,6 +27,7 @@ from typing import TextIO
 ROOT = Path(__file__).parents[1]
 CACHES = (".pytest_cache", ".pytest_cache/second")  # `--lf` has to find the failures of both halves
 MOST_AGAIN = 10  # tests, one in a thousand of all; more failures are not chance
+WHOLE_RUN = "after the whole run"  # in the errors of checks at its end, which a run of a few tests does not repeat
 # The second half; the first one is all others. It has every test with a container engine, since some prune theirs.
 SECOND = (
     "tests/integration/cli",
@@ -58,9 +59,9 @@ def reporting(cache: Path) -> list[str]:
 
 
 def failed_tests(cache: Path) -> list[str] | None:
-    """The tests that failed. None: something else did, as a collection, or what a whole run has to leave behind."""
-    errors = ElementTree.parse(cache / "report.xml").iter("error")
-    if not all(error.get("message", "").startswith("failed on setup") for error in errors):
+    """The tests that failed. None: something else did, as a collection, or a check of what the whole run left behind."""
+    messages = [error.get("message", "") for error in ElementTree.parse(cache / "report.xml").iter("error")]
+    if any(not text.startswith(("failed on setup", "failed on teardown")) or WHOLE_RUN in text for text in messages):
         return None
     return sorted(json.loads((cache / "v" / "cache" / "lastfailed").read_text()))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.halves import MOST_AGAIN, ROOT, SECOND, half_arguments, reporting, run, run_again
+from tests.halves import MOST_AGAIN, ROOT, SECOND, WHOLE_RUN, half_arguments, reporting, run, run_again
 
 
 def test_the_halves_are_all_tests_and_share_none() -> None:
@@ -59,13 +59,24 @@ def test_call(): assert is_second_time("call")
 def test_setup(service): pass
 """
 BROKEN = "def test_broken(): assert False\n"
-LEAKING = """
+UNSTABLE_TEARDOWN = (
+    UNSTABLE
+    + """
+@pytest.fixture
+def left():
+    yield
+    assert is_second_time("left")
+
+def test_teardown(left): pass
+"""
+)
+LEAKING = f"""
 import pytest
 
 @pytest.fixture(autouse=True, scope="session")
 def nothing_is_left():
     yield
-    assert False
+    assert False, "{WHOLE_RUN} 3 files are left open"
 
 def test_leak(): pass
 """
@@ -89,8 +100,9 @@ def run_twice(folder: Path, *halves: str) -> tuple[int, int, list[str]]:
 
 
 def test_tests_that_pass_alone_are_named_and_fail_no_run(tmp_path: Path) -> None:
-    code, again, unstable = run_twice(tmp_path, UNSTABLE, STEADY)
-    assert (code, again, unstable) == (0, 1, ["test_it.py::test_call", "test_it.py::test_setup"])
+    code, again, unstable = run_twice(tmp_path, UNSTABLE_TEARDOWN, STEADY)
+    assert (code, again) == (0, 1)
+    assert unstable == ["test_it.py::test_call", "test_it.py::test_setup", "test_it.py::test_teardown"]
 
 
 @pytest.mark.parametrize("half", [0, 1])
