@@ -24,7 +24,7 @@ from tests.benchmarks.serving.open_load import Failure, Said
 from tests.benchmarks.serving.site import Client, Site, site
 
 UPDATES = 10
-IN_HAND_SECONDS = 0.3  # how long the worker that will be killed stands still before
+IN_HAND_SECONDS = 0.3  # how long the worker that will be killed stands still before, at least
 REPLACED_SECONDS = 1.0
 LONGEST = 5  # times the asked seconds: then the load ends in any case
 
@@ -44,12 +44,21 @@ def client_ports(worker: psutil.Process) -> set[int]:
     return {connection.raddr.port for connection in worker.net_connections("tcp") if connection.raddr}
 
 
+def has_unread(ports: set[int], table: Path = Path("/proc/net/tcp")) -> bool:
+    """Whether a request waits to be read on a connection whose other end is one of these ports."""
+    lines = [line.split() for line in table.read_text().splitlines()[1:]]  # sl local remote st tx_queue:rx_queue ...
+    return any(int(fields[2].split(":")[1], 16) in ports and int(fields[4].split(":")[1], 16) for fields in lines)
+
+
 def kill_a_worker(place: Site) -> Killed:
     """Stops the busiest worker, notes whose connections it has, kills it and waits for another."""
     before = place.workers()
     victim = max((psutil.Process(pid) for pid in before), key=lambda process: len(client_ports(process)))
     victim.send_signal(signal.SIGSTOP)
+    stopped = time.monotonic()
     time.sleep(IN_HAND_SECONDS)
+    while not has_unread(client_ports(victim)) and time.monotonic() < stopped + 2:  # a busy client sends late
+        time.sleep(0.01)
     ports = client_ports(victim)
     killed = Killed(victim.pid, time.monotonic(), ports)  # a client may notice before this thread runs again
     victim.send_signal(signal.SIGKILL)

@@ -170,6 +170,9 @@ class WorkerPool:
             worker.send("keys", keys=self._read_keys())  # they may have changed while it was started
         if changes != self._listener_changes:
             worker.send("listen", (self.listener.fileno(),))
+        with self._lock:
+            if answer_early and generation.is_serving:  # it was not yet when this worker was chosen to answer
+                worker.send("pause")
         self._on_spawn(worker)
         self.record()
         return worker
@@ -226,6 +229,8 @@ class WorkerPool:
             generation.workers.append(worker)
             generation.was_live, generation.failure = True, None
             self._mark_live(worker)
+            self._pause_starting(generation)
+            worker.send("accept")  # it may have been paused until now
             return True
 
     def replace_live(self, old: WorkerProcess, new: WorkerProcess, generation: Generation) -> bool:
@@ -255,6 +260,12 @@ class WorkerPool:
     def _answer_unavailable(self) -> None:
         if not self.standby and not self.stopping:
             self._unavailable.answer_on(self.listener)
+
+    def _pause_starting(self, generation: Generation) -> None:
+        """Has workers that are still starting accept nothing: they would answer 503, and another one serves now."""
+        for worker in self._workers:
+            if worker.state == "starting" and worker.settings is generation.settings and worker.pid:
+                worker.send("pause")
 
     def _mark_live(self, worker: WorkerProcess) -> None:
         worker.state = "live"

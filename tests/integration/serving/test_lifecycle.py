@@ -135,6 +135,35 @@ def test_a_worker_that_keeps_dying_makes_the_service_unhealthy_until_it_works_ag
     assert supervised.ask("status")["failure"] is None
 
 
+def test_a_worker_that_is_still_starting_answers_nobody_while_another_one_serves(supervised: Supervised) -> None:
+    source = """
+        import json, os, time
+        def init():
+            try:
+                os.open("first", os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                [time.sleep(0.02) for _ in iter(lambda: os.path.exists("gate"), True)]
+        def run(data): return os.getpid()
+    """
+    settings = supervised.settings(source, workers=2)
+    app = Path(settings["app_root"])
+    supervised.open_gate()
+    assert supervised.ask("deploy", settings=settings, deployment_id="d1")["ok"]
+    os.kill(supervised.process.pid, signal.SIGKILL)
+    supervised.process.wait()
+    for name in ("first", "gate"):
+        (app / name).unlink()
+    supervised.start("--resume")
+    wait_until(lambda: supervised.ask("status")["state"] == "Live", what="live again")
+    starting = [worker for worker in supervised.ask("status")["workers"] if worker["state"] == "starting"]
+    assert len(starting) == 1
+    assert {supervised.score().status_code for _ in range(50)} == {200}
+    supervised.open_gate()
+    wait_until(lambda: len(supervised.pids()) == 2)
+    seen: set[int] = set()
+    wait_until(lambda: seen.add(supervised.score().json()) or len(seen) == 2, what="an answer of each")
+
+
 def test_workers_die_with_a_killed_supervisor_and_resume_brings_the_revision_back(supervised: Supervised) -> None:
     supervised.deploy(workers=2)
     port, workers = supervised.facts["port"], [psutil.Process(pid) for pid in supervised.pids()]

@@ -36,7 +36,9 @@ def test_it_has_the_last_two_hundred_lines(site: Site) -> None:
 
 
 def test_it_has_no_keys_and_no_values_of_variables(site: Site) -> None:
-    write_keys(site.folder.services / "churn" / "keys.json", ServiceKeys("primary_key*1", "secondary-2", "token-3"))
+    keys = site.folder.services / "churn" / "keys.json"
+    keys.parent.mkdir(parents=True)
+    write_keys(keys, ServiceKeys("primary_key*1", "secondary-2", "token-3"))
     passed = {"environment_variables": {"PASSWORD": "hunter2-hunter2", "DEBUG": "1"}}
     environment = {"environment": {"environment_variables": {"TOKEN": "abcd-efgh"}}}
     journal = site.begin(deploy_config={"compute_type": "Local", "passed": passed}, inference_config=environment)
