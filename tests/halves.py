@@ -59,7 +59,7 @@ def reporting(cache: Path) -> list[str]:
 
 
 def failed_tests(cache: Path) -> list[str] | None:
-    """The tests that failed. None: something else did, as a collection, or a check of what the whole run left behind."""
+    """The tests that failed. None: something else did, as a collection, or a check of what the whole run has left."""
     messages = [error.get("message", "") for error in ElementTree.parse(cache / "report.xml").iter("error")]
     if any(not text.startswith(("failed on setup", "failed on teardown")) or WHOLE_RUN in text for text in messages):
         return None
