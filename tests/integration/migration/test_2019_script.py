@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from typing import Any
 import pytest
 
 from mldeploy_jupyter.serving.azureml.v1_names import VERSION
+from mldeploy_jupyter.targets.ports import find_port_holder
+from tests.ports import free_port
 
 SCRIPT = Path(__file__).with_name("script_2019.py")
 DEADLINE = 240  # seconds for the script; most of it builds the service's environment
@@ -23,15 +24,7 @@ pytestmark = [pytest.mark.network, pytest.mark.slow]
 
 def port_of_the_page() -> int:
     """8890 as on the page, or a free port when that is taken."""
-    for wanted in (8890, 0):
-        with socket.socket() as sock:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                sock.bind(("127.0.0.1", wanted))
-            except OSError:
-                continue
-            return int(sock.getsockname()[1])
-    raise AssertionError("no free port")
+    return free_port() if find_port_holder(8890) else 8890
 
 
 @pytest.fixture(scope="module")
