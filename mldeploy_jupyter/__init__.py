@@ -1,4 +1,4 @@
-"""From a model in a notebook to a live, tested, measured web service.
+"""Deploy a model from a notebook as a web service: checked, updated without downtime, measured.
 
 In a notebook, `%load_ext mldeploy_jupyter` adds these magics; `%NAME?` shows the help of one:
 

@@ -18,7 +18,7 @@ def overview(commands: Sequence[Command], group: str = "") -> str:
     lines = [
         f"usage: mldeploy {group + ' ' if group else ''}COMMAND [OPTIONS]",
         "",
-        "From a model to a live, tested, measured web service.",
+        "Deploy a model as a web service: checked, updated without downtime, measured.",
         "",
     ]
     width = max(len(command.name) for command in commands)
