@@ -155,13 +155,12 @@ class NumberedLog(Protocol):
         """The number of the newest line, 0 without one."""
         ...
 
-    @property
-    def total(self) -> int:
-        """How many lines are kept."""
-        ...
-
     def before_last(self, count: int) -> int:
         """The number after which the last `count` lines come."""
+        ...
+
+    def count_until(self, number: int) -> int:
+        """How many lines have at most this number. May take long, unlike the others."""
         ...
 
     def entries(self, after: int = 0, may_match: Callable[[bytes], bool] | None = None) -> Iterator[LogLine]:

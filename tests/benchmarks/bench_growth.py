@@ -53,9 +53,12 @@ with journal_path(workspace, "long").open("ab") as long:
         shutil.copyfileobj(Path(folder, "events.jsonl").open("rb"), long)
 run = lambda: archive_journal(workspace, "long")
 """,
-    "a log of 256 MB indexed for a panel": """
+    "a panel's first look at a log of 256 MB": """
 from mldeploy_jupyter.targets.numbered_log import NumberedLog
-run = lambda: NumberedLog(Path(folder, "service.log")).refresh()
+def run():
+    log = NumberedLog(Path(folder, "service.log"))
+    log.refresh()
+    return list(log.entries(log.before_last(5000)))
 """,
     "the last 20 lines of a log of 256 MB": """
 from mldeploy_jupyter.targets.process_log import read_log

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate
+from collections.abc import Callable, Iterator
 from typing import IO
 
 CHUNK_BYTES = 1 << 20
@@ -15,17 +14,11 @@ class LineIndex:
     """The lines of a file that only grows: the number of each and where it begins, 16 bytes a line.
 
     `number_of` gets each line without its newline, in order, and returns its number, or None for a line that counts
-    for nothing. Numbers grow. Where every line counts, `number_all` may return those of many lines at once, which takes
-    less time: it gets the lines, all of them joined by newlines, and where in that each begins.
+    for nothing. Numbers grow.
     """
 
-    def __init__(
-        self,
-        number_of: Callable[[bytes], int | None],
-        number_all: Callable[[list[bytes], bytes, list[int]], Iterable[int]] | None = None,
-    ) -> None:
+    def __init__(self, number_of: Callable[[bytes], int | None]) -> None:
         self._number_of = number_of
-        self._number_all = number_all
         self._numbers, self._offsets = array("Q"), array("Q")
         self.end = 0  # of the last whole line, in bytes
 
@@ -47,16 +40,9 @@ class LineIndex:
         file.seek(self.end)
         rest = b""
         while chunk := file.read(CHUNK_BYTES):
-            content = rest + chunk
-            *lines, rest = content.split(b"\n")
-            if self._number_all is None:
-                for line in lines:
-                    self._add(line, len(line) + 1)
-            else:
-                *starts, size = accumulate([len(line) + 1 for line in lines], initial=0)
-                self._numbers.extend(self._number_all(lines, content[:size], starts))
-                self._offsets.extend([self.end + start for start in starts])
-                self.end += size
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                self._add(line, len(line) + 1)
         if rest and include_torn:
             self._add(rest, len(rest))
 

@@ -60,10 +60,6 @@ class _ListedLog:
     def last(self) -> int:
         return max(0, self._end - 1)
 
-    @property
-    def total(self) -> int:
-        return sum(entry.text.count("\n") + 1 for entry in self._entries)
-
     def before_last(self, count: int) -> int:
         for entry in reversed(self._entries):
             length = entry.text.count("\n") + 1
@@ -71,6 +67,9 @@ class _ListedLog:
                 return entry.number + length - 1 - count
             count -= length
         return 0
+
+    def count_until(self, number: int) -> int:
+        return sum(max(0, min(entry.text.count("\n"), number - entry.number) + 1) for entry in self._entries)
 
     def entries(self, after: int = 0, may_match: Callable[[bytes], bool] | None = None) -> Iterator[LogLine]:
         return (entry for entry in self._entries if entry.number + entry.text.count("\n") > after)

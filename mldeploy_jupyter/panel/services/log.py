@@ -21,7 +21,8 @@ class ServiceLog:
 
     def __init__(self, log: NumberedLog) -> None:
         self._log = log
-        self.signature, self.refresh, self.before_last = log.signature, log.refresh, log.before_last
+        self.signature, self.refresh = log.signature, log.refresh
+        self.before_last, self.count_until = log.before_last, log.count_until
 
     @property
     def first(self) -> int:
@@ -33,7 +34,7 @@ class ServiceLog:
 
     @property
     def total(self) -> int:
-        return self._log.total
+        return self._log.count_until(self._log.last)
 
     def lines(self, after: int = 0, wanted: LogFilter | None = None) -> Iterator[Line]:
         may_match = _raw_filter(wanted) if wanted is not None else None

@@ -25,6 +25,9 @@ class ServiceLogWatch(Watch):
         self._signature: Any = None
         self._written_at = tools.clock()
         self._backlogs: dict[View, Backlog] = {}
+        # Where the lines of views begin that are not told yet how many lie before, and that count once it is known.
+        self._uncounted: dict[View, int] = {}
+        self._counts: dict[View, int] = {}
 
     def _look(self, now: float) -> float:
         signature = self._log.signature()
@@ -37,6 +40,7 @@ class ServiceLogWatch(Watch):
                 self._begin(view)
             if view not in self._backlogs and self._log.last > (after := view.after or 0):
                 self._backlogs[view] = Backlog(view, after, self._log.lines(after))
+        self._send_counts()
         for view, backlog in list(self._backlogs.items()):
             if view not in self.views or not backlog.send_some(BATCHES_A_LOOK):
                 del self._backlogs[view]
@@ -47,12 +51,27 @@ class ServiceLogWatch(Watch):
         return now + (BUSY_SECONDS if now - self._written_at < QUIET_AFTER else IDLE_SECONDS)
 
     def _begin(self, view: View) -> None:
-        """Tells a new view that the log is read, how many lines it is not sent, and where its lines begin."""
-        view.is_new = False
+        """Finds where the lines of a new view begin, and tells it that the log is read if there are none."""
+        view.is_new, lost = False, 0
         if view.after is None:
             view.after = self._log.before_last(TAIL_LINES)
-            lost = max(0, self._log.total - TAIL_LINES)
+            if view.after:
+                self._uncounted[view] = view.after
         else:  # how many were rotated away is not known
             lost = int(0 < view.after < self._log.first - 1)
         if lost or self._log.last <= view.after:
             view.send({"lines": [], **({"lost": lost} if lost else {})})
+
+    def _send_counts(self) -> None:
+        """Tells views how many lines they are not sent. A long log takes a while to count, so another thread does."""
+        for view in list(self._counts):
+            count = self._counts.pop(view)
+            if self._uncounted.pop(view, None) and count:
+                view.send({"lines": [], "lost": count})
+        self._uncounted = {view: after for view, after in self._uncounted.items() if view in self.views}
+        if self._uncounted:
+            self._ask(self._count)
+
+    def _count(self) -> None:
+        for view, after in list(self._uncounted.items()):
+            self._counts[view] = self._log.count_until(after)

@@ -44,14 +44,15 @@ def read(log: NumberedLog, after: int = 0) -> list[tuple[int, str]]:
 
 def test_numbers_follow_the_times(workspace: WorkspaceFolder, lister: Lister) -> None:
     log = open_numbered_log(workspace, ServiceRecord("svc"))
-    assert (log.first, log.last, log.total, read(log)) == (0, 0, 0, [])
+    assert (log.first, log.last, log.count_until(0), read(log)) == (0, 0, 0, [])
     log.refresh()
     found = read(log)
     first = found[0][0]
     assert found == [
         (first, "one"), (first + 1, "two\nof two lines"), (first + 3, "no time"), (first + SECOND, "last"),
     ]  # fmt: skip
-    assert (log.first, log.last, log.total) == (first, first + SECOND, 5)
+    assert (log.first, log.last) == (first, first + SECOND)
+    assert [log.count_until(first + n) for n in (-1, 0, 1, 2, 3, 9, SECOND)] == [0, 1, 2, 3, 4, 4, 5]
     assert [text for _, text in read(log, first + 1)] == ["two\nof two lines", "no time", "last"]
     assert log.before_last(3) == first + 1 and log.before_last(9) == 0
 

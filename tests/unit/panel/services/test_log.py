@@ -64,7 +64,8 @@ def test_every_kind_of_entry(site: Site, log: ServiceLog) -> None:
         ("worker 42", "", 1, "", "an older version's line"),
         ("", "", 0, "", "no entry at all"),
     ]  # fmt: skip
-    assert [line["n"] for line in lines] == list(range(lines[0]["n"], lines[0]["n"] + 11))
+    numbers = [line["n"] for line in lines]
+    assert numbers == sorted(set(numbers))
 
 
 def test_a_progress_bar_replaces_its_earlier_states_with_and_without_a_request(site: Site, log: ServiceLog) -> None:

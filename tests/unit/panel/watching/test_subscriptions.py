@@ -325,6 +325,28 @@ def test_lines_that_were_rotated_away_count_as_lost(
     assert events[0] == {"lines": [], "lost": 1} and lines_of(events)[-1] == "line 199"
 
 
+def test_the_lines_before_those_of_a_new_view_are_counted_without_making_it_wait(
+    site: Site, pass_time: Pass, log: ServiceLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_log_watch, "TAIL_LINES", 3)
+    write(log, "two\nlines", *(f"line {number}" for number in range(5)))
+    asked: list[Any] = []
+    subscriptions = Subscriptions(site.context, clock=site.clock, start=lambda run: None, ask=asked.append)
+    first, second = (watch(subscriptions, "serviceLog", service="churn") for _ in range(2))
+    subscriptions.look()
+    assert lines_of(first) == lines_of(second) == ["line 2", "line 3", "line 4"] and len(asked) == 1
+    write(log, "line 5")  # is no line before them
+    site.clock.seconds += 0.2
+    subscriptions.look()
+    asked.pop()()
+    subscriptions.look()
+    for events in (first, second):
+        assert lines_of(events)[-1] == "line 5" and [event["lost"] for event in events if "lost" in event] == [4]
+    site.clock.seconds += 20
+    subscriptions.look()
+    assert not asked
+
+
 def test_wrong_parameters_and_unknown_deployments_are_refused(subscriptions: Subscriptions) -> None:
     for topic, params in (("nope", {}), ("deployment", {}), ("deployment", {"deployment": "x", "after": "1"})):
         with pytest.raises(MldeployError):
