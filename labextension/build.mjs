@@ -23,7 +23,7 @@ const rewrite = (filter, change) => ({
   },
 });
 
-// The notebook's panel is English: its bundle has plain templates in place of those of translation.ts.
+// The notebook's panel is English: its bundle has plain templates instead of those of translation.ts.
 const english = {
   name: 'english',
   setup(build) {
@@ -34,7 +34,7 @@ const untag = (text) => text.replace(/(?<![\w$`])(t|msg)(?=`)/g, '');
 
 const OUTPUT = here('../mldeploy_jupyter/notebook/static');
 
-/** How esbuild makes a module: the gallery, and but for the names the extension. */
+/** How esbuild makes a module: the gallery, and except for the names the extension. */
 export const OPTIONS = {
   absWorkingDir: here('.'),
   bundle: true,

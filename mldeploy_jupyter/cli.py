@@ -1,6 +1,6 @@
 """The program `mldeploy`: runs a command and prints its result.
 
-Exit codes: 0 ok, 1 error, 2 wrong usage, 3 a latency run that says nothing, 130 interrupted.
+Exit codes: 0 ok, 1 error, 2 wrong usage, 3 an inconclusive latency run, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _exit_code(error: MldeployError) -> int:
 
 
 def open_closed_streams() -> None:
-    """Opens the null device in place of the standard streams that the caller has closed, as with `>&-`.
+    """Opens the null device instead of the standard streams that the caller has closed, as with `>&-`.
 
     Python has None for them, and the next file that is opened, such as the store, would get their descriptor.
     """

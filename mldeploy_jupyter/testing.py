@@ -266,4 +266,4 @@ class TargetConformance:
         assert list(bench.target.discover()) == []
         with pytest.raises(ScoringError):
             bench.client().run({})
-        bench.target.delete(bench.service, bench.emit)  # deleting it again is no error
+        bench.target.delete(bench.service, bench.emit)  # deleting it again is not an error

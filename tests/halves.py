@@ -107,7 +107,7 @@ class Held:
             self._released = True
 
     def join(self, seconds: float) -> None:
-        """Waits for the program's last line, which whatever the program has left behind may delay for ever."""
+        """Waits for the program's last line, which may never come if the program left something behind."""
         self._thread.join(seconds)
 
     def _read(self, source: TextIO) -> None:

@@ -139,7 +139,7 @@ test('once the page is connected again the same comm serves, but not after the e
   expect(channel.of('subscribe')).toHaveLength(2);
 });
 
-test('over another comm a subscription goes on after the last line that its view has', () => {
+test('over another comm a subscription continues after the last line that its view has', () => {
   const { channel, port } = connected();
   const seen: unknown[] = [];
   port.subscribe('deployment', ref, (event) => seen.push(event));

@@ -5,7 +5,7 @@
  * topic, params}`, `unsubscribe {id}`, `visible {id, visible}`. A request of a form has the id of its `output`, too. From
  * it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`, and `begun {id, body}`: what the form of that
  * output began. Bodies are JSON as text, so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
- * be attached, and then every subscription goes on after the last line that its view has.
+ * be attached, and then every subscription continues after the last line that its view has.
  */
 import { requestLimit } from './limits';
 import type { Begun, Failure, Part, Port, Requests, Topics } from './protocol';
@@ -231,7 +231,7 @@ function lostFailure(): Failure {
   return {
     code: 'lost',
     error: 'the notebook is not connected to its kernel',
-    cause: 'the kernel was restarted or has ended; services and deployments go on',
+    cause: 'the kernel was restarted or has ended; services and deployments continue',
     hint: 'start the kernel, then run %services',
   };
 }

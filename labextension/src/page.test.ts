@@ -149,7 +149,7 @@ test('focus is given back to an element that was moved', () => {
   expect(document.activeElement).toBe(input);
 });
 
-test('a key that is pressed in a panel is not a shortcut of the notebook, but for those with Ctrl', () => {
+test('a key that is pressed in a panel is not a shortcut of the notebook, except for those with Ctrl', () => {
   addOutput();
   open();
   const field = document.querySelector('.mld-Host input')!;

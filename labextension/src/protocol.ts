@@ -242,7 +242,7 @@ export interface FormCheck {
 
 export interface LatencyRef { run: string; workspace?: string }
 
-/** How a run stands: it goes on, or how it ended. A process that did not come to the end left it interrupted. */
+/** How a run stands: in progress, or how it ended. A process that did not come to the end left it interrupted. */
 export type LatencyState = 'running' | 'finished' | 'cancelled' | 'limit' | 'slept' | 'died' | 'crashed' | 'interrupted';
 
 /**
@@ -357,7 +357,7 @@ export interface Requests {
   'deployment.cancel': [DeploymentRef, { cancelled: boolean; text: string }];
   'deployment.retry': [DeploymentRef, { deployment: string }];
 
-  /** Begins a run that goes on whatever becomes of the page. */
+  /** Begins a run that continues whatever becomes of the page. */
   'latency.start': [ServiceRef & LatencyLoad, { run: string }];
   'latency.stop': [LatencyRef, { text: string }];
   'latency.runs': [ServiceRef, LatencyRow[]]; // newest first

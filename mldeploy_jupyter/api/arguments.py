@@ -294,7 +294,7 @@ def _similar_name(path: Path) -> str:
     except OSError:
         return ""
     names = {Path(name).stem: name for name in found}
-    near = get_close_matches(path.stem, names, n=1)  # what many files share, such as .pkl, is no resemblance
+    near = get_close_matches(path.stem, names, n=1)  # what many files share, such as .pkl, does not make names similar
     return names[near[0]] if near else ""
 
 

@@ -1,6 +1,7 @@
-"""Names of v1 that are not here: reading one raises the reason, in place of a bare `AttributeError`.
+"""v1's names that this package does not have: reading one raises an error that says why.
 
-Data, but for the two classes that read it. `tests/unit/azureml/v1_members.json` has every public name of v1's classes.
+Apart from the two classes that read it, this is data. `tests/unit/azureml/v1_members.json` has every public name of
+v1's classes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class AzureOnlyAttribute(AzureOnly, AttributeError):
 
 
 class Reason(NamedTuple):
-    """Why a name is not here, and what to write in place of it. `what` follows the name in the error."""
+    """Why a name is not here, and what to write instead of it. `what` follows the name in the error."""
 
     why: str
     hint: str

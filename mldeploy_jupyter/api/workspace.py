@@ -247,9 +247,9 @@ class Workspace(AzureNames):
     ) -> dict[str, Any]:
         """Replaces what is not None of the friendly name, the description, the tags and the settings of images.
 
-        `base_image` is what images start from whose service names none: in place of MLDEPLOY_BASE_IMAGE, or the
+        `base_image` is what images start from whose service names none: instead of MLDEPLOY_BASE_IMAGE, or the
         official image `python:{python}-slim`, where `{python}` stands for the version such as 3.12. `image_registry`
-        is where images are pushed, such as `registry.example:5000/team`, in place of MLDEPLOY_IMAGE_REGISTRY. ""
+        is where images are pushed, such as `registry.example:5000/team`, instead of MLDEPLOY_IMAGE_REGISTRY. ""
         removes either. Returns `get_details()`.
 
         Raises `UserErrorException` for a parameter that v1 does not have, `WebserviceException` when `tags` are not a
@@ -461,7 +461,7 @@ def prune(
     deleted models, folders of deleted services, leftovers of killed commands, and shared environments that no
     workspace of this user needs. With `dry_run` nothing is deleted.
 
-    Model files that the store has never known stay for a week, because another copy of it may know them: after a store
+    Model files that are unknown to the store stay for a week, because another copy of it may know them: after a store
     was lost or put back from a backup, what it lacked can still be restored. `unknown_files` deletes them, too.
 
     `lost_services` also ends services in containers whose workspace's folder was deleted; without it, the report names
@@ -481,7 +481,7 @@ def prune(
 
 
 def _given(**settings: str | None) -> dict[str, str]:
-    """The settings that are not empty. Raises `UserErrorException` for one that is no string."""
+    """The settings that are not empty. Raises `UserErrorException` for one that is not a string."""
     return {key: value for key, value in settings.items() if check_text(key, value) and value}
 
 

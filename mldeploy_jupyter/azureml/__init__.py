@@ -83,7 +83,7 @@ def _choose_options(local: bool | None, python: str | None) -> migration.Migrati
     if python not in (None, "kernel"):
         raise UserErrorException(
             f"python is {python!r}",
-            why="migrate() can only take the kernel's Python in place of one that is too old",
+            why="migrate() can only take the kernel's Python instead of one that is too old",
             hint='call migrate(python="kernel"), or change the environment',
         )
     before = migration.current() or migration.Migration()

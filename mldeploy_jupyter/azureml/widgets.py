@@ -11,7 +11,7 @@ from mldeploy_jupyter.core.errors import UserErrorException
 class RunDetails:
     """What `show()` shows of a run: state, times, metrics, tags and files.
 
-    Raises `UserErrorException` for what is no run.
+    Raises `UserErrorException` for what is not a run.
     """
 
     def __init__(self, run_instance: Any) -> None:

@@ -382,7 +382,7 @@ def _update_params() -> tuple[Param, ...]:
     from mldeploy_jupyter.commands.options.settings import CONFIG_PARAMS
 
     settings = (
-        replace(param, doc="Tags in place of all that it has. See --add-tag.") if param.name == "config_tags" else param
+        replace(param, doc="Replace all of its tags. See --add-tag.") if param.name == "config_tags" else param
         for param in CONFIG_PARAMS
         if param.name != "config_engine"  # a service keeps its engine
     )
@@ -403,7 +403,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         ("model", "profile"),
         "Measure how much CPU and memory a model needs.\n\n"
-        "Deploys it with one worker under a temporary name, puts a ramp of load on it, and removes it again.",
+        "Deploys it with one worker under a temporary name, loads it in steps, and removes it again.",
         (
             Param("name", ("--name", "-n"), "The profile's name.", required=True, positional=True),
             *MODEL_PARAMS,

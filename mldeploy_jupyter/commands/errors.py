@@ -18,7 +18,7 @@ class UsageError(UserErrorException):
 
 
 class WaitInterrupted(MldeployError):
-    """The user interrupted a wait; the deployment goes on. `value` is the service. Exit code 130."""
+    """The user interrupted a wait; the deployment continues. `value` is the service. Exit code 130."""
 
     code = "Interrupted"
 

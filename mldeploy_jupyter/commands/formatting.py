@@ -92,7 +92,7 @@ def read_id(path: str, flag: str, keys: Sequence[str], hint: str) -> str:
         raise UsageError(f"{flag} {path} cannot be read", why=error.why, hint=error.hint, where=error.where) from None
     found = next((data[key] for key in keys if data.get(key)), None)
     if not isinstance(found, str):
-        why = f"it has no {keys[0]}" if found is None else f"its {keys[0]} is {found!r}, and no string"
+        why = f"it has no {keys[0]}" if found is None else f"its {keys[0]} is {found!r}, not a string"
         raise UsageError(f"{flag} {path} names nothing", why=why, hint=hint)
     return found
 
@@ -106,7 +106,7 @@ def check_writable(path: str, flag: str) -> None:
     except OSError as error:
         why = (error.strerror or str(error)).lower()
         raise UsageError(
-            f"{flag} {path} cannot be written", why=why, hint="name a file in a folder that is there"
+            f"{flag} {path} cannot be written", why=why, hint="name a file in an existing folder"
         ) from None
     if not existed:
         os.remove(path)

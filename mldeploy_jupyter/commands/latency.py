@@ -32,7 +32,7 @@ DOC = """Measure the latency of live services side by side.
 
 Sends requests at a steady rate, whether the services keep up or not, and counts from when each was due. Shows
 percentiles with what they rest on, where the time goes, and what differs from the last run of the same services.
-Exit code 1 means that a budget was missed, 3 that the run says nothing. Runs are kept: `mldeploy latency list`."""
+Exit code 1 means that a budget was missed, 3 that the run is inconclusive. Runs are kept: `mldeploy latency list`."""
 
 NAMES = Param(
     "name",
@@ -44,7 +44,7 @@ NAMES = Param(
     metavar="NAME",
 )
 
-INVALID = "the run says nothing about the services"  # the first line of what a run that is not valid ends with
+INVALID = "the run is inconclusive"  # the first line of what a run that is not valid ends with
 
 LOAD = "Load"
 FOREIGN = "Services of others"
@@ -69,7 +69,7 @@ PARAMS: tuple[Param, ...] = (
     Param(
         "users",
         ("--users", "-u"),
-        "A closed loop in place of a rate: this many users, who each wait for an answer.",
+        "A closed loop instead of a rate: this many users, who each wait for an answer.",
         "integer",
         metavar="N",
         group=LOAD,
@@ -113,7 +113,14 @@ PARAMS: tuple[Param, ...] = (
         metavar="N",
         group=LOAD,
     ),
-    Param("seed", ("--seed",), "Makes order and times the same again.", "integer", metavar="N", group=LOAD),
+    Param(
+        "seed",
+        ("--seed",),
+        "The random seed: the same seed repeats order and times.",
+        "integer",
+        metavar="N",
+        group=LOAD,
+    ),
     *BUDGET_PARAMS,
     Param(
         "url",
@@ -127,7 +134,7 @@ PARAMS: tuple[Param, ...] = (
     Param(
         "may_load",
         ("--i-may-load-this",),
-        "Says that you may put load on what --url names.",
+        "Confirms that you may put load on what --url names.",
         "switch",
         group=FOREIGN,
         advanced=True,
@@ -157,7 +164,7 @@ def measure(context: Context, args: Args) -> Result:
     if address is not None:
         raise UsageError(
             f"{address} is the address of a service, not its name",
-            why="load may harm a service, and of an address it is not known whether it is yours",
+            why="load may harm a service, and the address may belong to somebody else",
             hint=f"if you may put load on it: mldeploy latency --url {address} --i-may-load-this",
         )
     budget = read_budget(args)
@@ -316,7 +323,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         ("latency", "compare"),
-        "Compare two latency runs: how much slower or faster, and how sure that is.",
+        "Compare two latency runs: how much slower or faster, and how certain that is.",
         (
             Param("run", (), "The run's id.", required=True, completion="latency run", metavar="RUN"),
             Param(

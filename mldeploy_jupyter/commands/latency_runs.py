@@ -100,7 +100,7 @@ def compare_runs(context: Context, args: Args) -> Result:
         )
     compared = run.compare(other)
     head, cells = compared.table()
-    lines = [] if run.valid and other.valid else ["* invalid: one of the runs was sent late, so this says nothing"]
+    lines = [] if run.valid and other.valid else ["* invalid: one of the runs was sent late, so this is inconclusive"]
     lines += [f"* {line}" for line in compared.verdict]
     shown = [table(cells, head)] if cells else []
     text = "\n\n".join([f"{run.id} against {other.id}", *shown, "\n".join(lines)])

@@ -20,7 +20,7 @@ PERCENTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 
 ERRORS = "errors"
 
-MAX_ERRORS = 1.0  # percent of the requests that may fail in a run with a budget; answers that fail fast are no success
+MAX_ERRORS = 1.0  # percent of the requests that may fail in a run with a budget; answers that fail fast are not success
 
 _UNITS = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001, "": 1.0}
 
@@ -77,7 +77,7 @@ def read_budget(args: Args) -> dict[str, float]:
     if found and args.ramp is not None:
         raise UsageError(
             "--ramp has no budget",
-            why="a ramp goes on until services are overloaded, which misses any",
+            why="a ramp continues until services are overloaded, which misses any",
             hint="leave --ramp out, and measure at the rate that the service must bear: --rate 100",
         )
     return found

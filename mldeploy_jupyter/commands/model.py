@@ -258,7 +258,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "run_metadata_file",
                 ("--run-metadata-file", "-f"),
-                "A JSON file with runId, in place of --run-id.",
+                "A JSON file with runId, instead of --run-id.",
                 completion="file",
                 metavar="FILE",
                 advanced=True,

@@ -293,7 +293,7 @@ def source_warnings(script: Script) -> list[str]:
     found = []
     for name, line in lint.find_undefined_names(script.text):
         if name in script.notebook_names:
-            problem = f"{name} lives only in this notebook; define or import it in the script"
+            problem = f"{name} exists only in this notebook; define or import it in the script"
         else:
             problem = f"{name} is not defined in the script"
         found.append((line, problem))

@@ -191,7 +191,7 @@ def get_logs(context: Context, args: Args) -> Result:
                 context.out.write((clean(line) if context.out.isatty() else line) + "\n")
                 context.out.flush()
         except KeyboardInterrupt:
-            context.note("Stopped following; the service goes on.")
+            context.note("Stopped following; the service continues.")
         return Result(service, "", None, call("service.follow_logs", num_lines=args.num_lines))
     text = service.get_logs(num_lines=lines, timestamps=args.timestamps or context.json)
     data = {"name": service.name, "workspacePath": str(service.workspace.folder.root.parent), "logs": text}
@@ -274,7 +274,7 @@ def cancel(context: Context, args: Args) -> Result:
         text = f"{service.name} has no deployment under way"
     elif state == "running":
         wait = context.command_line(f"service wait {service.name}")
-        text = f"The deployment of {service.name} was told to end, and is still at it. Follow it with: {wait}"
+        text = f"The deployment of {service.name} was told to stop and has not ended yet. Follow it with: {wait}"
     elif state != "cancelled":
         text = f"The deployment of {service.name} had ended before it was cancelled: it is {state}"
     data = {"name": service.name, "cancelled": bool(cancelled), **({"state": state} if state else {})}
@@ -417,7 +417,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "revision",
                 ("--revision",),
-                "Its number. The last one that was live when left out.",
+                "The revision's number. The last one that was live when left out.",
                 "integer",
                 completion="revision",
                 metavar="N",

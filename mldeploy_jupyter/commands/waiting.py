@@ -21,14 +21,14 @@ TIMEOUT = Param(
 
 WAIT: tuple[Param, ...] = (
     Param("wait", ("--wait",), "Follow the deployment until it ends. The default on the command line.", "switch"),
-    Param("no_wait", ("--no-wait",), "Return at once; the deployment goes on.", "switch"),
+    Param("no_wait", ("--no-wait",), "Return at once; the deployment continues.", "switch"),
     TIMEOUT,
 )
 
 
 @contextmanager
 def going_on(context: Context, name: str) -> Iterator[None]:
-    """An interrupt after a deployment of the service `name` was begun is `WaitInterrupted`, for it goes on."""
+    """An interrupt after a deployment of the service `name` was begun is `WaitInterrupted`, for it continues."""
     from mldeploy_jupyter.api.webservices import deployments
 
     before = len(deployments.begun)
@@ -131,7 +131,7 @@ def _follow(context: Context, service: Any, timeout_sec: float | None) -> None:
 def interrupted(context: Context, name: str, service: Any = None) -> WaitInterrupted:
     """The error of a wait for the service `name` that the user has ended."""
     return WaitInterrupted(
-        "stopped waiting; the deployment goes on",
+        "stopped waiting; the deployment continues",
         why="the wait was interrupted, and an interrupt cancels nothing",
         hint=f"attach again with: {context.command_line(f'service wait {name}')}",
         value=service,

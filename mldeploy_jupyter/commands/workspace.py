@@ -43,7 +43,7 @@ def open_workspace(path: str | None, *, write: bool = False, announce: Callable[
 
 
 def _is_name(word: str, write: bool) -> bool:
-    """Whether `--path` means a known workspace of that name: no folder is called so, or one that is no workspace.
+    """Whether `--path` means a known workspace of that name: no folder is called so, or one that is not a workspace.
 
     Such a folder would mean the workspace around it, which is not the one named.
     """
@@ -135,7 +135,7 @@ def delete(context: Context, args: Args) -> Result:
         raise UsageError(
             f"the workspace {printable_line(workspace.name)} is not deleted",
             why=f"deleting it removes {folder} with {count:,} model{'' if count == 1 else 's'}, and cannot be undone",
-            hint=f"if that is meant: {context.command_line(line)}",
+            hint=f"to confirm: {context.command_line(line)}",
         )
     name = workspace.name
     workspace.delete()
@@ -224,7 +224,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "base_image",
                 ("--base-image",),
-                "What images start from whose service names none; {python} stands for the version. '' for the default.",
+                "The base image of services that name none; {python} stands for the version. '' restores the default.",
                 metavar="IMAGE",
             ),
             Param(
@@ -235,9 +235,7 @@ COMMANDS: tuple[Command, ...] = (
             ),
             Param("friendly_name", ("--friendly-name", "-f"), "A name for people."),
             Param("description", ("--description", "-d"), "What the workspace is for."),
-            Param(
-                "tags", ("--tags", "-t", "--tag"), "Labels, in place of all that it has.", "list", metavar="KEY=VALUE"
-            ),
+            Param("tags", ("--tags", "-t", "--tag"), "Replace all of its labels.", "list", metavar="KEY=VALUE"),
         ),
         update,
         "workspace update --base-image registry.example/python:{python}-slim",
@@ -272,7 +270,7 @@ COMMANDS: tuple[Command, ...] = (
             Param(
                 "unknown_files",
                 ("--unknown-files",),
-                "Also remove files of the last week that this store has never known, and a backup of it may.",
+                "Also remove files of the last week that are unknown to this store but may be known to a backup of it.",
                 "switch",
             ),
             Param(

@@ -295,7 +295,7 @@ class DeploymentInterrupted(WebserviceException):
 
 
 class DeploymentTimeout(WebserviceException):
-    """Waiting took longer than `timeout_sec`. The deployment goes on."""
+    """Waiting took longer than `timeout_sec`. The deployment continues."""
 
     code = "DeploymentTimeout"
 

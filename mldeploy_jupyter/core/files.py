@@ -44,7 +44,7 @@ def make_private_dir(path: Path) -> Path:
     """Creates `path` and its missing parents with mode 0700. Folders that exist keep their mode.
 
     Raises `OSError`: `FileNotFoundError` where the folder of a workspace is among the missing parents. The workspace
-    is away or deleted, and another folder in its place would keep it from coming back.
+    is unavailable or deleted, and another folder in its place would keep it from coming back.
     """
     if path.is_dir():  # nearly always: one look, and not one for each parent
         return path
@@ -224,7 +224,7 @@ def refuse_stopped_holder(path: Path, descriptor: int) -> None:
             raise StorageError(
                 f"{path.parent} is locked by a process that does nothing",
                 why=f"process {pid} has the lock, and is stopped by a signal (SIGSTOP, or Ctrl+Z in a terminal)",
-                hint=f"let it go on with `kill -CONT {pid}`, or end it with `kill -9 {pid}`",
+                hint=f"resume it with `kill -CONT {pid}`, or end it with `kill -9 {pid}`",
             )
 
 

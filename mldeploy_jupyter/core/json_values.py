@@ -39,7 +39,7 @@ def to_json(value: Any) -> str:
     except NotWritable:
         pass  # once more, with the place
     except (TypeError, ValueError):
-        pass  # NaN, a key that is no string, or a value that contains itself
+        pass  # NaN, a key that is not a string, or a value that contains itself
     return json.dumps(to_plain(value, ""), allow_nan=False)
 
 

@@ -28,7 +28,7 @@ def current() -> Migration | None:
 
 
 def begin(migration: Migration) -> None:
-    """Remembers that this process has migrated, with these options in place of earlier ones."""
+    """Remembers that this process has migrated, with these options instead of earlier ones."""
     global _current
     _current = migration
 

@@ -81,7 +81,7 @@ _LETTERS |= {letter.upper(): text.capitalize() for letter, text in _LETTERS.item
 
 
 def _in_ascii(text: str) -> str:
-    """The text with Latin letters in place of those with marks, as people spell them: `größe` as `groesse`."""
+    """The text with Latin letters instead of those with marks, as people spell them: `größe` as `groesse`."""
     written = unicodedata.normalize("NFC", text).translate({ord(letter): plain for letter, plain in _LETTERS.items()})
     plain = unicodedata.normalize("NFKD", written)
     return "".join(char for char in plain if not unicodedata.combining(char))

@@ -1,4 +1,4 @@
-"""How long a store, a disk or a bucket that is away is waited for: one that is locked, restarts or comes back."""
+"""How long to wait for a store, disk or bucket that is unavailable: locked, restarting, or mounted again soon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _discard(note: str) -> None:
 
 @dataclass(frozen=True)
 class Patience:
-    """`seconds` to wait for what is away; `note` gets a line when a wait begins and when it is over."""
+    """`seconds` to wait for what is unavailable; `note` gets a line when a wait begins and when it is over."""
 
     seconds: float = COMMAND_SECONDS
     note: Callable[[str], object] = _discard
@@ -41,7 +41,7 @@ _current: ContextVar[Patience] = ContextVar("mldeploy_patience", default=Patienc
 
 @contextmanager
 def patience(seconds: float = RUNNER_SECONDS, note: Callable[[str], object] = _discard) -> Iterator[None]:
-    """During the block this thread waits that long for what is away."""
+    """During the block this thread waits that long for what is unavailable."""
     token = _current.set(Patience(seconds, note))
     try:
         yield
@@ -50,7 +50,7 @@ def patience(seconds: float = RUNNER_SECONDS, note: Callable[[str], object] = _d
 
 
 def current_patience() -> Patience:
-    """How patient this thread is."""
+    """This thread's patience."""
     return _current.get()
 
 
@@ -101,12 +101,12 @@ class Wait:
             return False
         if not self._waiting:
             self._waiting = True
-            self._patience.note(f"{self._name} is away; waiting up to {self._patience.seconds:g} s: {reason}")
+            self._patience.note(f"{self._name} is unavailable; waiting up to {self._patience.seconds:g} s: {reason}")
         self._sleep(POLL_SECONDS)
         return True
 
     def end(self) -> None:
-        """To be called when it is there."""
+        """Call this when it is available."""
         if self._waiting:
             self._waiting = False
             self._patience.note(f"{self._name} is back")

@@ -163,7 +163,7 @@ class DeploymentRequest(JsonRecord):
     `keep_source` is the number of the revision whose source and lock are used again, for an update that changes
     neither. `replay` scores the last request of the live revision before the switch. `kernel_python` is the
     interpreter of the caller, used as it is when no environment is given. `reload` says that only the source may have
-    changed, so that a container can go on with it in its image; `image` names an image that is deployed as it is.
+    changed, so that a container can continue with it in its image; `image` names an image that is deployed as it is.
     `script_digest` is the SHA-256 of the entry
     script when the caller asked, "" when it is not read from its file.
     """

@@ -57,7 +57,7 @@ class ScoringClient:
     def run(self, input_data: Any, *, headers: dict[str, str] | None = None) -> Any:
         """The service's answer: JSON as Python data, other text as `str`, anything else as `bytes`.
 
-        `str` and `bytes` are sent as they are; other input is sent as JSON (`json_values.py`). What is no object is
+        `str` and `bytes` are sent as they are; other input is sent as JSON (`json_values.py`). What is not an object is
         sent under the name of the service's one parameter (`scoring_body.py`).
 
         Raises:

@@ -17,7 +17,7 @@ from mldeploy_jupyter.core.text import format_size
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import ModelRecord
 
-# What the system says of a disk or file server that is away: it may be back in seconds.
+# What the system says of a disk or file server that is unavailable: it may be back in seconds.
 _AWAY = {
     getattr(errno, name)
     for name in (
@@ -29,7 +29,7 @@ _AWAY = {
 
 
 def may_come_back(error: BaseException, folder: Path | None = None) -> bool:
-    """Whether an `OSError`, or the `StorageError` that explains one, comes from a disk or a server that is away.
+    """Whether an `OSError`, or the `StorageError` that explains one, comes from a disk or a server that is unavailable.
 
     So does a missing file where `folder` itself, which was there before, is missing.
     """
@@ -124,9 +124,9 @@ def explain_unusable(error: OSError, places: Iterable[Path] = (Path("/"),)) -> S
         hint = f"give yourself the right to use it: chmod u+rwX {closed}"
     elif error.errno in (errno.ENOTDIR, errno.EEXIST):
         file = next((each for each in (*reversed(path.parents), path) if os.path.isfile(each)), path)
-        why, hint = f"{file} is in the place of a folder", f"move it away: mv {file} {file}.aside"
+        why, hint = f"{file} is in the place of a folder", f"move it elsewhere: mv {file} {file}.aside"
     elif error.errno == errno.EISDIR:
-        why, hint = "a folder is in its place", f"move it away: mv {path} {path}.aside"
+        why, hint = "a folder is in its place", f"move it elsewhere: mv {path} {path}.aside"
     elif error.errno == errno.ENOENT:
         why, hint = "it is gone", "run the command again; what is needed is made again"
     return StorageError(what, why=why, hint=hint)

@@ -30,7 +30,7 @@ LATE_SECONDS = 1.0  # by which a renewal may be late on a busy machine
 
 RENEWAL_SECONDS = LEASE_SECONDS / 4  # between two renewals: three in a row may fail before the lease expires
 
-RETRY_SECONDS = 0.2  # between two attempts to renew while the store is away
+RETRY_SECONDS = 0.2  # between two attempts to renew while the store is unavailable
 
 PATIENCE_SECONDS = 5.0  # how long to wait for a short operation of another process, such as a stop
 
@@ -94,7 +94,7 @@ def _stopped_holder(service: str, lease: LeaseRecord) -> DeploymentInProgress:
         f"service {service} is being changed by {lease.holder}",
         deployment_id=lease.holder,
         why=f"its process {pid} is stopped by a signal (SIGSTOP, or Ctrl+Z in a terminal)",
-        hint=f"let it go on with `kill -CONT {pid}`, or end it with `kill -9 {pid}`",
+        hint=f"resume it with `kill -CONT {pid}`, or end it with `kill -9 {pid}`",
     )
 
 
@@ -137,5 +137,5 @@ class Heartbeat:
                     self.cancelled.set()
                 pause = usual
             except Exception:
-                # The store is away. The lease may expire meanwhile, so it is renewed before others look at it.
+                # The store is unavailable. The lease may expire meanwhile, so it is renewed before others look at it.
                 pause = min(usual, RETRY_SECONDS)

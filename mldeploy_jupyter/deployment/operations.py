@@ -103,7 +103,7 @@ def control_service(
         raise WebserviceException(
             f"{name} has never been live",
             why="it has no revision that could be started",
-            hint="correct what its deployment failed with, then deploy it again",
+            hint="correct what made its deployment fail, then deploy it again",
         )
     store = folder.open_store()
     target = open_service_target(folder, service)
@@ -198,8 +198,8 @@ def get_token(folder: WorkspaceFolder, name: str, *, now: Callable[[], float] = 
     require_local(folder, service)
     if not uses_token_auth(folder, service):
         raise WebserviceException(
-            f"{name} gives no tokens",
-            why="it is opened with keys" if service.auth_enabled else "it is open: it asks for neither key nor token",
+            f"{name} issues no tokens",
+            why="it uses keys" if service.auth_enabled else "it requires neither key nor token",
             hint=f"see its keys with `mldeploy service get-keys {name}` or get_keys(); turn tokens on with "
             f"`mldeploy service update {name} --token-auth-enabled true` or update(token_auth_enabled=True)",
         )

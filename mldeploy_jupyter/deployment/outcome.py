@@ -26,7 +26,7 @@ def record_live(
 ) -> None:
     """Records that the target has switched to a revision. Calling it again changes nothing.
 
-    Nor does a call for a deployment whose end is recorded already: its process had been stopped, and goes on again.
+    Nor does a call for a deployment whose end is recorded already: its process had been stopped, and was resumed.
     """
     deployment = store.get_deployment(revision.deployment_id)
     if deployment is not None and deployment.state != "running":
@@ -61,7 +61,7 @@ def record_not_live(
     cause: dict[str, Any] | None = None,
     **event_data: Any,
 ) -> None:
-    """Records that a deployment ended without becoming live; the old revision, if there is one, goes on serving.
+    """Records that a deployment ended without becoming live; the old revision, if there is one, keeps serving.
 
     `revision` is the number of the deployment's revision, 0 if it has none yet. Changes nothing when the end is
     recorded already, as in `record_live`.

@@ -47,7 +47,7 @@ class PackageRequest:
     """What a package is made from; the fields are as in a `DeploymentRequest`.
 
     `name` and `label` are the repository and the tag of its image: by default a name of the workspace, and the time.
-    `dockerfile` asks for the folder that an image is built from in place of the image. `password` opens the registry
+    `dockerfile` asks for the folder that an image is built from instead of the image. `password` opens the registry
     of the base image, and is stored nowhere.
     """
 

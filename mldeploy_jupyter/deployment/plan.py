@@ -354,7 +354,7 @@ def _check_variables(environment: EnvironmentSpec | None) -> None:
         if not name or "=" in name or not is_passable(name) or not is_passable(str(value)):
             raise ConfigError(
                 f"the environment variable {name!r} cannot be passed to the service",
-                why="its name or its value has a character that no process can be given, such as NUL",
+                why="its name or its value has a character that environment variables cannot have, such as NUL",
                 hint="correct it in the environment's environment_variables",
             )
 

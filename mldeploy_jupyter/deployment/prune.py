@@ -210,13 +210,13 @@ class _Unknown:
         return [path for path in entries if path not in kept]
 
     def notes(self) -> tuple[str, ...]:
-        """A line when something was left, and the way on."""
+        """A line about what was kept, and how to remove it."""
         counts = ((len(self._blobs), "model file"), (len(self._folders), "folder"))
         left = " and ".join(f"{count} {thing}{'' if count == 1 else 's'}" for count, thing in counts if count)
         if not left:
             return ()
-        text = f"Left {left} that this store has never known: a backup of it may. All of it goes in a week, or now with"
-        return (f"{text}: mldeploy prune --unknown-files",)
+        text = f"Kept {left} that this store does not know, but a backup of it may. They are removed after a week"
+        return (f"{text}, or now with: mldeploy prune --unknown-files",)
 
 
 def _remove_rows(store: Store, old: list[DeploymentRecord]) -> tuple[str, ...]:
@@ -291,7 +291,7 @@ def _abandoned_services(folder: WorkspaceFolder, store: Store, before: float) ->
 
 
 def _runs_contained(folder: WorkspaceFolder, path: Path) -> bool:
-    """Whether the service with this folder runs in a container, or may: its engine is away."""
+    """Whether the service with this folder runs in a container, or may: its engine is unavailable."""
     return (path / CONTAINER_FILE).exists() and DockerTarget(target_context(folder)).is_running(path.name)
 
 
@@ -379,7 +379,7 @@ def _remove_temporary_files(folder: WorkspaceFolder, before: float) -> None:
 def _other_entries(parent: Path, wanted: set[str], before: float) -> list[Path]:
     """The entries of `parent` that are not `wanted` and were last changed before that Unix time.
 
-    What is no folder is in the way of one, and is an entry itself.
+    What is not a folder is in the way of one, and is an entry itself.
     """
     try:
         entries = list(parent.iterdir())

@@ -2,7 +2,7 @@
 
 Whatever reads a service calls `refresh_service` first, so no reader ever shows a deployment as running that is not.
 `recover_lost_deployments` also finds those that no service knows. A runner that a signal has stopped counts as dead as
-soon as it misses a renewal of its lease, and is ended, so that it cannot go on later. A
+soon as it misses a renewal of its lease, and is ended, so that it cannot continue later. A
 first deployment or an overwrite that was still loading is cancelled and recorded as interrupted, unless the target had
 switched already: then it is live. An update that the service's supervisor has received is completed by the supervisor,
 and recorded by a later refresh.
@@ -192,7 +192,7 @@ def _is_abandoned(store: Store, deployment: DeploymentRecord) -> bool:
 
 
 def _end_stopped_runner(deployment: DeploymentRecord) -> None:
-    """Kills a runner that a signal has stopped: it must not go on after its end was recorded.
+    """Kills a runner that a signal has stopped: it must not continue after its end was recorded.
 
     Only the process that was started for this deployment; a kernel that carries it out in a thread finds its lease
     lost.

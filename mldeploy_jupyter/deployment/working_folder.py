@@ -91,7 +91,7 @@ def follow_move(folder: WorkspaceFolder, revision: RevisionRecord) -> RevisionRe
 
 
 def _with_root(value: Any, old: Path, new: Path) -> Any:
-    """The data with paths below `new` in place of those below `old`."""
+    """The data with paths below `new` instead of those below `old`."""
     if isinstance(value, dict):
         return {key: _with_root(item, old, new) for key, item in value.items()}
     if isinstance(value, list):

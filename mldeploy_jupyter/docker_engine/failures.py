@@ -126,6 +126,6 @@ def _describe_socket(path: Path | None) -> dict[str, Any]:
         user = pwd.getpwuid(os.getuid()).pw_name
     except (OSError, KeyError):
         return {}
-    if gid == 0:  # joining root's group is no solution
+    if gid == 0:  # joining root's group is not a solution
         return {"user": user}
     return {"group": group.gr_name, "user": user, "member": user in group.gr_mem and gid not in os.getgroups()}

@@ -90,7 +90,7 @@ def prepare(
     Without a spec, `kernel_python` is used as it is; so is `spec.interpreter`. Otherwise an environment is built from
     the spec's lock in `cache` (default: `MLDEPLOY_CACHE`, or the user's cache folder), once for all workspaces and
     processes of a user. `known_lock` is the text of an earlier lock, which a bundle keeps; it replaces a new one.
-    `offline` forbids the network. `cancel` is called while work goes on, and stops it by raising.
+    `offline` forbids the network. `cancel` is called while work is in progress, and stops it by raising.
 
     Raises `EnvironmentBuildError` with a code (PythonTooOld, PythonNotFound, PackageNotFound, VersionNotFound,
     RequirementsConflict, ServerRequirementsConflict, BuildFailed, NoNetwork, ...), or what `cancel` raises.

@@ -5,7 +5,7 @@ packages found are pure Python (`noarch`): it gives a virtual environment into w
 with compiled code are built against the `python` of their channel, so that one is used if the channel has it.
 
 Channels are searched as they are named. If one cannot be reached, no package is silently taken from PyPI instead: the
-error says to move it below `pip:`. Scripts that packages run when an environment is activated are not run.
+error says to move it under `pip:`. Scripts that packages run when an environment is activated are not run.
 """
 
 from __future__ import annotations
@@ -315,15 +315,15 @@ def _match_spec(text: str) -> Any:
 
 
 def describe_doing_without(packages: list[str]) -> str:
-    """What to do with conda packages where their channel cannot be had: those of PyPI go below `pip:`."""
+    """What to do with conda packages where their channel cannot be had: those of PyPI go under `pip:`."""
     if not packages:
         return "install that Python on this machine"
     on_pypi = [package for package in packages if not is_system_library(_bare_name(package))]
     if not on_pypi:
-        return f"take out {', '.join(packages)}: wheels of PyPI bring such libraries along"
+        return f"remove {', '.join(packages)}: wheels on PyPI include such libraries"
     names = ", ".join(map(pip_spelling, on_pypi))
-    rest = "" if len(on_pypi) == len(packages) else "; take out the rest, which wheels of PyPI bring along"
-    return f"write what PyPI has below `pip:` in the conda file: {names}{rest}"
+    rest = "" if len(on_pypi) == len(packages) else "; remove the rest, which wheels on PyPI include"
+    return f"write what PyPI has under `pip:` in the conda file: {names}{rest}"
 
 
 def _bare_name(package: str) -> str:

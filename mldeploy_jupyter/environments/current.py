@@ -15,7 +15,7 @@ from mldeploy_jupyter.environments import pythons
 from mldeploy_jupyter.environments.server_packages import server_requirements
 from mldeploy_jupyter.environments.types import Lock
 
-# Without the current folder: a json.py in it is no part of Python. (Not -P, which the versions refused here lack.)
+# Without the current folder: a json.py in it is not part of Python. (Not -P, which the versions refused here lack.)
 SHOW_PATH = (
     "import sys; sys.path = list(filter(None, sys.path)); import json;"
     "print(json.dumps(['%d.%d.%d' % sys.version_info[:3], sys.path]))"

@@ -51,7 +51,7 @@ def capture(modules: Iterable[str], python: str) -> list[str]:
     """
     try:
         done = subprocess.run(
-            [python, "-P", "-c", SCRIPT],  # a types.py in the current folder is no part of Python
+            [python, "-P", "-c", SCRIPT],  # a types.py in the current folder is not part of Python
             input=json.dumps(sorted(set(modules))),
             capture_output=True,
             text=True,

@@ -142,7 +142,7 @@ def install_conda_for_platform(
 
 
 def refuse_sources(lock: str) -> None:
-    """Raises `EnvironmentBuildError` for a lock with packages that are no wheels: they would have to be built."""
+    """Raises `EnvironmentBuildError` for a lock with packages that are not wheels: they would have to be built."""
     lines = [line for line in lock.splitlines() if line and not line.startswith((" ", "#"))]
     sources = [
         line.rstrip(" \\")
@@ -218,7 +218,7 @@ def _install_conda(
             raise EnvironmentBuildError(
                 f"the image cannot be built without an engine: {', '.join(names)} must run a script when installed",
                 why=f"the conda package has {scripts[0].lstrip('.')}",
-                hint="build it with a Docker engine (builder docker), or write the package below `pip:`",
+                hint="build it with a Docker engine (builder docker), or write the package under `pip:`",
                 code="LinkScripts",
             )
     return own

@@ -60,7 +60,7 @@ def _reason(name: str, versions: str) -> str:
     """Why a requirement is not installed; "" for one that is.
 
     A package named as a module of Python, such as a backport, is never imported: Python finds its own first. The name
-    is compared as it is written: Zope's DateTime is no module of Python.
+    is compared as it is written: Zope's DateTime is not a module of Python.
     """
     from packaging.utils import canonicalize_name
 

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 Kind = Literal["current", "venv", "conda"]
 
-Cancel = Callable[[], None]  # called about ten times a second while work goes on; raises to stop it
+Cancel = Callable[[], None]  # called about ten times a second while work is in progress; raises to stop it
 
 
 class Emit(Protocol):

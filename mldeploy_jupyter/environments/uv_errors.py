@@ -36,7 +36,7 @@ def explain_failure(
     """The error for uv's standard error. `doing` completes "the environment cannot be ...": locked, built.
 
     `requirements` are the lines that the user wrote; the hint names the one at fault where it can. `near_wheel` is
-    asked for a version to take in place of one that has no wheel or does not exist.
+    asked for a version to take instead of one that has no wheel or does not exist.
     """
     what, reasons = f"the environment cannot be {doing}", _reasons(output)
     for rule in _RULES if output.count("\n") <= CLEAR_LINES or "No solution found" not in output else _RULES_OF_MANY:
@@ -44,9 +44,7 @@ def explain_failure(
         if error is not None:
             _improve_hint(error, output, list(requirements), near_wheel)
             return error
-    return EnvironmentBuildError(
-        what, why=reasons or "uv gave no reason", hint="see the log above; uv's own words are there"
-    )
+    return EnvironmentBuildError(what, why=reasons or "uv gave no reason", hint="see uv's output in the log above")
 
 
 def _improve_hint(
@@ -321,14 +319,14 @@ _RULES_OF_MANY = [_offline, _index_refused, _no_network, _disk_full, _many_confl
 
 
 def _hint_of_name(name: str) -> str:
-    """The hint for a name that is no distribution: an import's, or a module of Python itself; "" for any other."""
+    """The hint for a name that is not a distribution: an import's, or a module of Python itself; "" for any other."""
     distribution = imported_as(name)
     if distribution:
-        return f"write {distribution} in place of {name}, which is the name of its import"
+        return f"write {distribution} instead of {name}, which is the name of its import"
     if name in REPLACED:
-        return f"write {REPLACED[name]} in place of {name}, which is no longer made or has another name on PyPI"
+        return f"write {REPLACED[name]} instead of {name}, which is no longer made or has another name on PyPI"
     if name.replace("-", "_") in sys.stdlib_module_names:
-        return f"take {name} out of the requirements: it is a part of Python"
+        return f"remove {name} from the requirements: it is part of Python"
     return ""
 
 

@@ -32,7 +32,7 @@ def lock_pip(
     """Exact pins with hashes of `requirements` and the scoring server's own, for `python_version`.
 
     `excluded` are names that come from conda and must not be locked, unless `requirements` ask for them: a package
-    below `pip:` comes from PyPI. Raises `EnvironmentBuildError` with uv's reason.
+    under `pip:` comes from PyPI. Raises `EnvironmentBuildError` with uv's reason.
     """
     requested = {requirement_name(text) for text in requirements}
     excluded = [name for name in excluded or [] if name not in requested]
@@ -123,7 +123,7 @@ def _conflict_with_server(
     found: EnvironmentBuildError, output: str, command: list[str], requirements: list[str], server: list[str], uv: Uv
 ) -> EnvironmentBuildError:
     """The error for a failed lock. If only the scoring server's requirements are in the way, it names both sides."""
-    # Reasons for hundreds of versions are no contradiction of two lines, and asking uv again may take minutes.
+    # Reasons for hundreds of versions are not a contradiction of two lines, and asking uv again may take minutes.
     if found.code not in ("RequirementsConflict", "VersionNotFound") or output.count("\n") > CLEAR_LINES:
         return found
     ours = [text for text in server if re.search(rf"\b{re.escape(requirement_name(text))}\b", output)]

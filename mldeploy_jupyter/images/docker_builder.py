@@ -86,7 +86,7 @@ def build(
     `install_conda` installs the conda packages of the lock into a folder; a lock with some needs it.
 
     Raises:
-        EngineError: the base cannot be had or does not fit, a step failed, or the engine went away.
+        EngineError: the base cannot be had or does not fit, a step failed, or the engine disconnected.
         StorageError: a file of the bundle or a model is gone or damaged.
         Exception: what `cancel` raises; the engine stops the build then.
     """

@@ -4,7 +4,7 @@
     python            only where the base has no fitting one
     environment       the packages of the lock, from wheels
     server            the scoring server, and the user that a container runs as
-    model ...         one layer a model, which is no copy and is never compressed
+    model ...         one layer a model, which is not a copy and is never compressed
     code              the entry script: all that changes with it, beside the configuration
 
 Equal inputs give equal bytes on every machine, so that an unchanged layer is neither made nor sent again. What needs a

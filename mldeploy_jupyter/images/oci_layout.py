@@ -207,7 +207,7 @@ def _reader(folder: Path, part: dict[str, Any]) -> Callable[[int], Iterator[byte
 
 def _manifest(folder: Path, digest: str, media_type: str) -> Manifest:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        raise _damaged(str(folder), f"{digest!r} is no digest")
+        raise _damaged(str(folder), f"{digest!r} is not a digest")
     try:
         text = (folder / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
     except OSError as error:
@@ -217,7 +217,7 @@ def _manifest(folder: Path, digest: str, media_type: str) -> Manifest:
     manifest = parse_manifest(text, media_type, str(folder))
     for part in manifest.data.get("layers", []):
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", part["digest"]):
-            raise _damaged(str(folder), f"{part['digest']!r} is no digest")
+            raise _damaged(str(folder), f"{part['digest']!r} is not a digest")
     return manifest
 
 

@@ -33,8 +33,8 @@ class MldeployApp(LoggingConfigurable):
     poll_seconds = Float(
         0.5,
         min=0.1,
-        help="Seconds between two looks at the workspaces while a page shows them; its own setting may make it longer. "
-        "Nothing is looked at otherwise.",
+        help="Seconds between two checks of the workspaces while a page shows them; the page's setting may make it "
+        "longer. Otherwise nothing is checked.",
     ).tag(config=True)
 
     max_body_bytes = Int(1_000_000, min=1000, help="Bytes that the body of a request may have.").tag(config=True)
@@ -57,12 +57,12 @@ class MldeployApp(LoggingConfigurable):
         32_000_000,
         min=100_000,
         help="Bytes that may wait for a page that reads too slowly. Then its connection is ended; it connects again "
-        "and goes on where it was.",
+        "and continues where it was.",
     ).tag(config=True)
 
     base_image = Unicode(
         "",
-        help="The base image of services that name none, here and in the kernels that this server starts, in place of "
+        help="The base image of services that name none, here and in the kernels that this server starts, instead of "
         "the official one; {python} stands for the version. The same as MLDEPLOY_BASE_IMAGE.",
     ).tag(config=True)
 

@@ -271,4 +271,4 @@ def _from_text(text: str, check: Callable[[Any], str]) -> Any:
 
 
 def _refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")

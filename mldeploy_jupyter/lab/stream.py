@@ -48,7 +48,7 @@ def _is_subscription(value: Any) -> bool:
 class StreamHandler(MldeployHandler):
     """Opens a stream and writes its events until the page is gone."""
 
-    _track_activity = False  # an open page is no activity: an idle server may be culled
+    _track_activity = False  # an open page does not count as activity: an idle server may be culled
     stream: Stream | None = None
 
     @web.authenticated

@@ -40,7 +40,7 @@ def plan_blocks(plan: LatencyPlan, order: random.Random) -> list[Block]:
 
 
 def plan_more_blocks(blocks: list[Block], count: int, begin: float, order: random.Random) -> list[Block]:
-    """As many more as `count`, whole rounds of services in random order; `begin` is where the time of each goes on."""
+    """`count` more blocks, in whole rounds of services in random order; each service's time continues at `begin`."""
     services, length = len({block.service for block in blocks}), blocks[0].seconds
     more: list[Block] = []
     for number in range(count // services):

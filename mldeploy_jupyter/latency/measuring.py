@@ -100,7 +100,7 @@ class Ending(JsonRecord):
 
 
 class Measurement:
-    """A run that goes on. `start_measurement` makes it."""
+    """A run in progress. `start_measurement` makes it."""
 
     def __init__(
         self, plan: LatencyPlan, payloads: list[Payload], samples: Path, find: FindEndpoint, on_event: OnEvent, run: str
@@ -158,7 +158,7 @@ class Measurement:
             self.stop()
             raise
         if self.running:
-            raise TimeoutError(f"the run goes on after {timeout:g} s")
+            raise TimeoutError(f"the run is still in progress after {timeout:g} s")
         ending = self.ending()
         if ending.reason == "crashed":
             raise self._explain_crash()
@@ -250,7 +250,7 @@ class Measurement:
             self._tell(message)
 
     def _tell(self, message: dict[str, Any]) -> None:
-        """A view that fails is told nothing more; the run goes on."""
+        """A view that fails is told nothing more; the run continues."""
         try:
             self._on_event({**message, "run": self.run})
         except Exception:

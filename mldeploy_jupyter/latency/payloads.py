@@ -48,7 +48,7 @@ def make_sample(value: Any, document: dict[str, Any] | None = None) -> list[Payl
 def read_lines(path: Path, document: dict[str, Any] | None = None) -> list[Payload]:
     """One body for each line of a JSON lines file; empty lines are skipped.
 
-    Raises `ConfigError` when the file cannot be read, `UserErrorException` for a line that is no JSON, or too many.
+    Raises `ConfigError` when the file cannot be read, `UserErrorException` for a line that is not JSON, or too many.
     """
     content = read_user_text(path, "JSON lines file")
     found = _check(_make_lines(path, content, document))
@@ -88,7 +88,7 @@ def raw_bytes(body: bytes, content_type: str = "application/octet-stream") -> li
     """These bytes. Raises `UserErrorException` for a media type that is none."""
     if not content_type.isascii() or not content_type.isprintable() or not 0 < len(content_type) <= 200:
         raise UserErrorException(
-            f"{content_type[:60]!r} is no media type", why="it must be printable ASCII", hint="pass application/json"
+            f"{content_type[:60]!r} is not a media type", why="it must be printable ASCII", hint="pass application/json"
         )
     return _check([Payload(bytes(body), content_type)])
 

@@ -1,4 +1,4 @@
-"""The file of raw samples: one record of 64 bytes for each request, appended while the run goes on.
+"""The file of raw samples: one record of 64 bytes for each request, appended while the run is in progress.
 
 All times are seconds since the run began, on the monotonic clock. A reader leaves a torn last record.
 

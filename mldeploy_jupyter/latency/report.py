@@ -23,7 +23,7 @@ ENDINGS = {
     "limit": "the run reached its limit of requests or time; this is what had been measured",
     "slept": "the machine slept, or the load's own process stood still; this is what had been measured",
     "died": "every service died during the run; this is what had been measured",
-    "running": "the run goes on; this is what has been measured",
+    "running": "the run continues; this is what has been measured",
     "interrupted": "the process that made the run ended; this is what had been measured",
 }
 
@@ -33,7 +33,7 @@ def describe_plan(run: MeasuredRun) -> str:
     plan = run.plan
     loop = "open loop" if plan.mode == "open" else "closed loop"
     if plan.mode == "open":
-        rate = plan.rate if run.rate is None else run.rate  # a run that goes on has only what was planned
+        rate = plan.rate if run.rate is None else run.rate  # a run in progress has only what was planned
         chosen = describe_rate(rate) if rate is not None else "a rate chosen after the warm-up"
         steps = ", ".join(describe_rate(step) for step in plan.ramp) if plan.ramp else chosen
         load = f"{steps}, {plan.arrivals.replace('poisson', 'Poisson')} arrivals"

@@ -140,7 +140,7 @@ class LatencyResult(MeasuredRun):
             return cls(str(data["id"]), plan, ending, lambda: samples)
         except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             raise UserErrorException(
-                "this is no result of the latency lab",
+                "this is not a result of the latency lab",
                 why=f"{type(error).__name__}: {error}",
                 hint="pass the text that result.to_json() gave",
             ) from None

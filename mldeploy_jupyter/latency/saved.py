@@ -125,7 +125,7 @@ def list_runs(folder: WorkspaceFolder, service: str | None = None) -> list[Saved
 
 
 def prune_runs(folder: WorkspaceFolder, keep: int = KEPT_RUNS) -> list[str]:
-    """Removes all but the newest `keep` runs, and returns the ids of the removed. One that goes on stays."""
+    """Removes all but the newest `keep` runs, and returns the ids of the removed. A run in progress stays."""
     removed = []
     for path in _run_folders(folder)[keep:]:
         run = _read(path)

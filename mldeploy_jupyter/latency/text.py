@@ -116,7 +116,7 @@ def _short(value: float | None) -> str:
 
 
 def describe_progress(event: Mapping[str, Any], names: Sequence[str]) -> str:
-    """A line about a run that goes on, from the load's message about it."""
+    """A line about a run in progress, from the load's message about it."""
     parts = []
     for name, service in zip(names, event.get("services", ()), strict=False):
         shown = f"{name} {service.get('done', 0):,}"

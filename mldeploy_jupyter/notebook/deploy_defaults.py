@@ -289,7 +289,7 @@ def _not_replaced(
     return UsageError(
         f"{name} is there already, and is kept",
         why=why,
-        hint=f"name a file of the cell's own, such as {ENTRY_SCRIPT} {_free_name(script)}, or write over it: "
+        hint=f"name a file of the cell's own, such as {ENTRY_SCRIPT} {_free_name(script)}, or overwrite it: "
         f"{ENTRY_SCRIPT} {shlex.quote(name)}",
     )
 

@@ -45,8 +45,8 @@ def run_magic(
     except KeyboardInterrupt:
         raise WaitInterrupted(
             f"{magic.sign}{magic.name} was interrupted",
-            why="the kernel got an interrupt before it was done",
-            hint="a deployment under way goes on: %services shows it",
+            why="the kernel was interrupted before it was done",
+            hint="a deployment in progress continues: %services shows it",
         ) from None
     if result.failure is not None and not context.json:
         print(printable(in_short_magics(str(result.failure))))

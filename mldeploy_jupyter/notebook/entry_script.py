@@ -65,7 +65,7 @@ PARAMS: tuple[Param, ...] = (
 DOC = """Write the cell as an entry script, and check that it can serve.
 
 An entry script defines init(), called once, and run(...), called for each request. init() and the sample
-(of @input_schema) are run in a clean interpreter with the files a service has, so a name that lives only in
+(of @input_schema) are run in a clean interpreter with the files a service has, so a name that exists only in
 the notebook is found here and not after the deployment. With --update the script goes live at once in a service that
 runs."""
 

@@ -73,7 +73,7 @@ def loaded_session(shell: Any) -> Session:
 
 
 def unload(shell: Any) -> None:
-    """Removes what `load` added. Deployments and services go on."""
+    """Removes what `load` added. Deployments and services continue."""
     session = getattr(shell, _KEY, None)
     if session is None:
         return

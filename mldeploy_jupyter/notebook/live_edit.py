@@ -1,6 +1,6 @@
 """`%%entry_script --update NAME`: the cell's script goes live at once in a running service.
 
-There is no separate check: the new worker loads the script and scores its sample beside the old worker, which goes on
+There is no separate check: the new worker loads the script and scores its sample beside the old worker, which continues
 serving when that fails. So `init()` runs once instead of twice.
 """
 
@@ -89,7 +89,7 @@ def _describe_probe(journal: Path, text: str) -> str:
         return f" ({in_notebook_words(replayed[-1])})"
     if entry_script.check(text).decorators:  # @input_schema gave it a sample
         return ""
-    return " (run() was not called, for want of a sample; --replay would score the last request first)"
+    return " (run() was not called, for lack of a sample; --replay would score the last request first)"
 
 
 def reload_program(name: str, args: Args) -> str:

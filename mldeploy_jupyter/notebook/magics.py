@@ -131,7 +131,7 @@ def _services_command(session: Session) -> Command:
 def _logs_command() -> Command:
     base = command("service", "get-logs")
     doc = "Show the last lines of a service's log.\n\n"
-    doc += "With -f it follows the log until you interrupt it; the service goes on."
+    doc += "With -f it follows the log until you interrupt it; the service continues."
     params = tuple(
         replace(param, doc=f"How many lines from the end. Default {LOG_LINES}, with -f 20.")
         if param.name == "num_lines"

@@ -203,7 +203,7 @@ class PanelConnection:
         with self._lock:
             subscription = self._subscribed.pop(id, None)
             self._hidden.discard(id)
-        if subscription is not None:  # may have to wait for a look that goes on
+        if subscription is not None:  # may have to wait for a look in progress
             self._in_thread(subscription)
 
     def _set_visible(self, id: str, visible: bool) -> None:

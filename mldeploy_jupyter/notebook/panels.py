@@ -215,7 +215,7 @@ class Panels:
         take_queued_messages(kernel, take)
 
     def close(self) -> None:
-        """Closes every panel. Deployments and services go on."""
+        """Closes every panel. Deployments and services continue."""
         atexit.unregister(self._end)
         for widget in [self._connector, *self._views.values()]:
             if widget is not None:

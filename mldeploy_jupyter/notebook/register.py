@@ -133,7 +133,7 @@ def _dump(word: str, value: Any, path: Path) -> str:
     kind = type(value)
     if kind.__module__ == "__main__":
         print(
-            f"warning: the class {kind.__name__} lives only in this notebook, and a service cannot load the model "
+            f"warning: the class {kind.__name__} exists only in this notebook, and a service cannot load the model "
             "without it; define it in a module beside the entry script and import it from there"
         )
     try:

@@ -177,7 +177,7 @@ def show_deployment(session: Session, service: Any, wait: bool = False, timeout_
             view.errors = True
             raise DeploymentTimeout(
                 f"{service.name} was not live within {timeout_sec:g} s",
-                why="the deployment goes on; nothing was cancelled",
+                why="the deployment continues; nothing was cancelled",
                 hint=f"wait again with %services {service.name}, or end it with %cancel {service.name}",
             )
         service.wait_for_deployment()  # raises the deployment's error
@@ -190,7 +190,7 @@ def show_deployment(session: Session, service: Any, wait: bool = False, timeout_
 
 def wait_interrupted(service: Any) -> WaitInterrupted:
     return WaitInterrupted(
-        "stopped waiting; the deployment goes on",
+        "stopped waiting; the deployment continues",
         why="the wait was interrupted, and an interrupt cancels nothing",
         hint=f"attach again with %services {service.name}; %cancel {service.name} ends it",
         value=service,

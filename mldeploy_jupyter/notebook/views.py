@@ -281,7 +281,7 @@ def add_formatters(session: Session) -> None:
         # The state would go stale below a timeline that still changes, so nothing is displayed.
         running = [view for view in session.timelines.values() if not view.ended.is_set()]
         if not (has_timeline(value) and any(view.journal == value.journal for view in running)):
-            raise NotImplementedError  # IPython's way to go on to the next formatter
+            raise NotImplementedError  # IPython's way to continue to the next formatter
 
     formatter.for_type_by_name(*_SERVICE, lambda value, include=None, exclude=None: service(value))
     formatter.for_type_by_name(*_MODEL, lambda value, include=None, exclude=None: model_bundle(value))

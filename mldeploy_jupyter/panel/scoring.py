@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAX_TESTS = 20  # tests of a service that are kept; only in memory, since inputs may be personal data
 
-MAX_SHOWN = 1_000_000  # characters or bytes of an answer that a view gets; a page is no place for more
+MAX_SHOWN = 1_000_000  # characters or bytes of an answer that a view gets; a page is not a place for more
 
 MAX_BODY = 50_000_000  # bytes of a body
 
@@ -107,7 +107,7 @@ def read_body(body: dict[str, Any]) -> tuple[bytes, str]:
     elif isinstance(body.get("base64"), str) and isinstance(body.get("contentType"), str):
         content_type = body["contentType"]
         if not content_type.isascii() or not content_type.isprintable() or len(content_type) > 200:
-            raise bad_request("the body cannot be sent", f"{content_type[:60]!r} is no media type")
+            raise bad_request("the body cannot be sent", f"{content_type[:60]!r} is not a media type")
         try:
             data = base64.b64decode(body["base64"], validate=True)
         except (binascii.Error, ValueError):

@@ -28,7 +28,7 @@ class Settings:
     ends a worker that uses more, `max_requests` replaces one that has answered so many; 0 means no limit. `probes` is
     how many times in a row a new worker must answer before it gets traffic.
 
-    `token_auth_enabled` requires a signed token in place of a key. `tracing` sends OpenTelemetry spans: `otlp` to where
+    `token_auth_enabled` requires a signed token instead of a key. `tracing` sends OpenTelemetry spans: `otlp` to where
     the usual OTEL_ variables say, or `console`; empty for none. `debug` puts the traceback into the response to a
     failed request. `cors_origins` names browser origins, or is `["*"]`. `allowed_hosts` are host names beside those of
     loopback that a request may name, or `["*"]`. `keep_last_request` lets a worker remember the last request that it

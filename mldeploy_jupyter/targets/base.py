@@ -47,7 +47,7 @@ class Plan:
     """A request with everything that a target needs to bring the revision up.
 
     `bundle` is the bundle's folder, `python` the interpreter, `image` the image's id, or its name with a digest: ""
-    where the target needs none, or goes on with the one that it runs. `receipt` says what the image was made of.
+    where the target needs none, or continues with the one that it runs. `receipt` says what the image was made of.
     `config` is the deploy configuration with its defaults, `settings` are those of the scoring server
     (`serving/settings.py`). `secrets` never go into a journal.
     """

@@ -3,8 +3,8 @@
 The number of an entry's first line is that of its file plus the bytes before the entry, and its further lines have the
 next ones. A file's number is the time of its first entry. So numbers follow from what is near a line, every reader
 finds the same, and none has to read a long file from its beginning. They grow from file to file as long as a service
-writes less than 4 MB a second. If it writes more, or the clock was set back, the numbers of a file go on after those of
-the file before, while that is kept.
+writes less than 4 MB a second. If it writes more, or the clock was set back, the numbers of a file continue after those
+of the file before, while that is kept.
 """
 
 from __future__ import annotations

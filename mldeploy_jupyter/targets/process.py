@@ -100,7 +100,7 @@ class ProcessTarget:
         unused = _unused_settings(plan.request.inference_config)
         findings = [Finding("warning", f"not used on this machine: {', '.join(unused)}")] if unused else []
         if 0 < (port or 0) < FIRST_USER_PORT:
-            text = f"port {port} is kept for the system's own services, one of which may want it; take one from 1024 on"
+            text = f"port {port} is reserved for the system's own services; choose one from 1024 on"
             findings.append(Finding("warning", text))
         cores, workers = count_cores(), plan.config.get("worker_count") or 1
         if workers > 2 * cores + 1:  # more than that helps no script, also not one that waits for others
@@ -120,7 +120,7 @@ class ProcessTarget:
         # Also for a running service: one made by an older version has no secret for tokens.
         ensure_keys(keys_path, *(given_keys if process is None else ()), make_folder=True)
         if process is None:
-            # After a crash the old revision is brought back too, and serves on if the new one fails.
+            # After a crash the old revision is started too, and keeps serving if the new one fails.
             resume = bool(supervisor.read_live()) and not was_stopped
             process = supervisor.start(port, plan.service.endpoint.get("port") or 0, resume=resume)
             is_new = True
@@ -228,7 +228,7 @@ class ProcessTarget:
         if supervisor.folder.exists():
             raise WebserviceException(
                 f"the folder of {service.name} could not be removed: {supervisor.folder}",
-                why=str(errors[0]) if errors else "a file was made in it meanwhile",
+                why=str(errors[0]) if errors else "another process created a file in it",
                 hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
             )
         emit("", "log", "no process and no file is left")
@@ -340,7 +340,7 @@ def _replace_exposed_keys(supervisor: SupervisorClient, tell: Callable[[str], No
 def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
     if not answer.get("ok"):
         raise WebserviceException(
-            f"{service.name} did not do it",
+            f"{service.name} did not carry out the request",
             why=str((answer.get("failure") or {}).get("message", "no reason was given")),
             hint=f"see its log with `mldeploy service get-logs -n {service.name}`",
         )

@@ -174,7 +174,7 @@ class SupervisorClient:
         `timeout` is the longest silence in seconds; None waits as long as the supervisor answers at all.
 
         Raises:
-            TargetFailure: it does not run, went away before it answered, or does not answer.
+            TargetFailure: it does not run, closes the connection before it answers, or does not answer.
         """
         from mldeploy_jupyter.serving.ipc import control_client
 
@@ -188,11 +188,11 @@ class SupervisorClient:
         except control_client.ControlError as error:
             if not os.path.exists(process["control"]) and _is_running(process):
                 raise TargetFailure(self._describe_unreachable(process)) from error
-            lost = {**self.describe_lost(), "message": f"the supervisor went away: {error}"}
+            lost = {**self.describe_lost(), "message": f"the connection to the supervisor was lost: {error}"}
             raise TargetFailure(lost) from error
 
     def describe_closed(self) -> dict[str, Any] | None:
-        """The failure of a service into whose folder this user may not look; None where that is possible."""
+        """The failure of a service whose folder this user cannot read; None if it can be read."""
         try:
             (self.folder / "lock").stat()
         except PermissionError as error:
@@ -200,7 +200,7 @@ class SupervisorClient:
                 "code": "folder-closed",
                 "message": str(error),
                 "what": f"it is not known whether {self.folder.name} runs",
-                "why": f"its folder may not be looked into: {self.folder}",
+                "why": f"its folder cannot be read: {self.folder}",
                 "hint": f"give yourself the right to use it: chmod -R u+rwX {self.folder}",
             }
         except OSError:
@@ -226,10 +226,10 @@ class SupervisorClient:
 
         name = self.folder.name
         hint = f"end it with `mldeploy service stop -n {name}`, then `mldeploy service start -n {name}`"
-        why = f"process {pid} does not answer although it runs"
+        why = f"process {pid} runs but does not answer"
         if procfs.is_stopped(pid):
             why = f"process {pid} is stopped by a signal (SIGSTOP)"
-            hint = f"let it go on with `kill -CONT {pid}`, or {hint}"
+            hint = f"resume it with `kill -CONT {pid}`, or {hint}"
         what = f"the supervisor of {name} does not answer"
         return {"code": "supervisor-silent", "message": message, "what": what, "why": why, "hint": hint}
 
@@ -308,7 +308,7 @@ class SupervisorClient:
         return {"pid": pid, "started": process_identity.start_time(pid), "port": port, "control": str(path)}
 
     def _find_lock_holder(self) -> dict[str, Any] | None:
-        """The process that holds the folder's lock: a supervisor of which neither file nor socket is in the folder.
+        """The process that holds the folder's lock: a supervisor whose file and socket are missing from the folder.
 
         Where the folder's path is too long for a socket, that is in the folder for temporary files. Where the lock is
         gone too, or the whole folder, it is found by its command line.
@@ -341,7 +341,7 @@ def _are_settings(data: dict[str, Any]) -> bool:
 def _is_socket(path: Path) -> bool:
     try:
         return path.is_socket()
-    except OSError:  # its folder may not be looked into
+    except OSError:  # its folder cannot be read
         return False
 
 

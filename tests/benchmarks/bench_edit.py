@@ -5,7 +5,7 @@
 A service runs on this machine; its script imports scikit-learn and pandas and serves a Ridge model. A real IPython
 shell gets a changed cell, `%%entry_script --update`, and a client in a process of its own asks every 5 ms over one
 kept connection until the new answer is there. Beside it, in the same run and turn by turn, the same function under
-`uvicorn --reload`, `flask --debug` and `gunicorn --reload`, whose file is saved in place of the submission. The peers
+`uvicorn --reload`, `flask --debug` and `gunicorn --reload`, whose file is saved instead of the submission. The peers
 live in an environment that uv makes in a temporary folder, of the newest releases.
 """
 

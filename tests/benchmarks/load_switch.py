@@ -90,7 +90,7 @@ def own(failures: list[Failure], killed: Killed) -> tuple[list[Failure], list[Fa
 def run(place: Site, seconds: float, rate: float) -> tuple[Said, Killed]:
     """The load with its twelve events, evenly spread: the key after the fifth, the worker after the seventh update.
 
-    The load goes on until the last event is over, however slow the events are.
+    The load continues until the last event is over, however slow the events are.
     """
     client = Client(place.service.scoring_uri, place.service.get_keys()[0], rate, seconds * LONGEST)
     events = ["update"] * UPDATES
@@ -134,7 +134,7 @@ def main() -> int:
     middle, high, greatest = said.milliseconds
     print(f"{said.requests} requests in {said.seconds:.0f} s, {len(said.revisions)} revisions answered, "
           f"{said.late} sent late; median {middle:.1f} ms, p99 {high:.1f} ms, slowest {greatest:.0f} ms")  # fmt: skip
-    print(f"updates {UPDATES}, key 1, worker 1: {len(others)} failed requests but for the killed worker's own; "
+    print(f"updates {UPDATES}, key 1, worker 1: {len(others)} failed requests except for the killed worker's own; "
           f"its own {len(its)}, of which the service's log names {len(named)}; replaced {replaced}")  # fmt: skip
     for failure in others[:10]:
         print(f"  failed: {failure.why}")

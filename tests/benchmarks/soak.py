@@ -107,7 +107,7 @@ class Soaked:
 
     @property
     def failures(self) -> list[Failure]:
-        """All that went wrong but for refusals."""
+        """All that went wrong except for refusals."""
         return [failure for failure in self.said.failures if not failure.refused]
 
     @property

@@ -2,7 +2,7 @@
 
 A clone of this checkout gets an environment of its own, with the Python that `runtime.txt` names and nothing but what
 its files install, in FOLDER, by default `build/binder/`. Needs the package index, that Python and Chromium; it takes
-some minutes, so it is no part of the normal run. `PYTHON=/path/to/python3.12` names one that uv does not find.
+some minutes, so it is not part of the normal run. `PYTHON=/path/to/python3.12` names one that uv does not find.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 The panel in a notebook with releases of ipykernel, the extension with releases of JupyterLab. Each gets a virtual
 environment in build/matrix/ with this checkout, and its own JupyterLab and kernel are used. Needs the package index and
-Chromium; takes some minutes, so it is no part of the normal run.
+Chromium; takes some minutes, so it is not part of the normal run.
 """
 
 from __future__ import annotations

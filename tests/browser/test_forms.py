@@ -191,7 +191,7 @@ def test_the_form_of_an_update_becomes_its_panel(notebook: Make, tmp_path: Path)
     form = made.panel(3)
     field(form, "Workers").fill("2")
     form.get_by_role("button", name="Update to revision 2").click()
-    # Revision 1 is live while the update goes on, so that the panel may say so, too.
+    # Revision 1 is live while the update continues, so that the panel may say so, too.
     wait_until(lambda: "live on this machine" in saved_html(made, 3), 60, lambda: saved_html(made, 3))
     wait_until(lambda: re.search(r"Revision\s+2", made.panel(3).inner_text()), 60, made.panel(3).inner_text)
     made.wait_for_state(made.panel(3), "live")

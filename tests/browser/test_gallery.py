@@ -22,7 +22,7 @@ OUTSIDE = """() => [...document.querySelectorAll('.mld-Panel *')].filter((elemen
     return !hidden && !scroller && (own.right > panel.right + 1 || own.left < panel.left - 1);
 }).map((element) => `${element.closest('.state').id}: ${element.outerHTML.slice(0, 120)}`)"""
 
-# WCAG 2.5.8: 24 by 24 pixels, but for links in text and for what has the space around it.
+# WCAG 2.5.8: 24 by 24 pixels, except for links in text and for what has the space around it.
 SMALL = """() => [...document.querySelectorAll('.mld-Panel :is(button, select, input, textarea)')].filter((element) => {
     const { width, height } = element.getBoundingClientRect();
     const excepted = element.matches('.mld-Link, [type=checkbox], [type=radio]');
@@ -114,7 +114,7 @@ def test_one_thing_moves_and_none_where_motion_is_reduced(gallery: str, page: An
 def test_every_control_is_reached_by_tab_and_shows_it(gallery: str, page: Any) -> None:
     for state in states():
         look(page, gallery, state=state)
-        page.evaluate("() => document.querySelector('h1').focus()")  # Tab goes on from there
+        page.evaluate("() => document.querySelector('h1').focus()")  # Tab continues from there
         for _ in range(200):
             page.keyboard.press("Tab")
             focused = page.evaluate(FOCUSED)

@@ -35,7 +35,7 @@ def data_path(*parts: str) -> str:
 
 
 class _Stub(types.ModuleType):
-    """A module of v1's that is no part of what scripts and clients see: everything in it is a name without meaning."""
+    """A module of v1's that is not part of what scripts and clients see: everything in it is a name without meaning."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -1,7 +1,7 @@
 """A real Docker engine: the one that answers on this machine, else one that the tests start, as root, and end.
 
 An engine of the tests has its own socket, data, containerd and bridge, so that it lives beside any other one and can be
-restarted or killed. It leaves the machine's firewall alone but for the rules of its bridge.
+restarted or killed. It leaves the machine's firewall alone except for the rules of its bridge.
 """
 
 from __future__ import annotations

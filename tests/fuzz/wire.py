@@ -269,7 +269,7 @@ class Bench:
             self.turn()
             assert self.acceptor.buffered == 0, f"{self.acceptor.buffered} bytes are never freed"
             assert not self.acceptor.connections and not self.connection.pipeline
-            assert self.in_flight == 0, f"{self.in_flight} requests stay in flight for ever"
+            assert self.in_flight == 0, f"{self.in_flight} requests stay in flight forever"
             assert not self.app.queue._jobs
         finally:
             self.app._slot.clear()

@@ -202,7 +202,7 @@ test('what is ended before it was sent is never asked for', async () => {
   expect(server.sent.length).toBe(1);
 });
 
-test('after a lost connection every subscription goes on after its last line', async () => {
+test('after a lost connection every subscription continues after its last line', async () => {
   const lines: number[] = [];
   const lost: string[] = [];
   const tries: number[] = [];

@@ -331,7 +331,7 @@ function lostFailure(): Failure {
   return {
     code: 'lost',
     error: t`The Jupyter server cannot be reached`,
-    cause: t`it was stopped, or the network is down; services and deployments go on`,
+    cause: t`it was stopped, or the network is down; services and deployments continue`,
     hint: t`start it again, or use the command mldeploy in a terminal`,
   };
 }

@@ -1,4 +1,4 @@
-/** What the notebook's own panel has in place of `translation.ts`; tags of templates are taken away before. */
+/** What the notebook's own panel has instead of `translation.ts`; tags of templates are taken away before. */
 export const translated = (text: string) => text;
 
 export function plural(value: number, noun: string): string {

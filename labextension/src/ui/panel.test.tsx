@@ -84,7 +84,7 @@ describe('a live service', () => {
     await screen.findByText('Live');
     port.lose(samples.before(10));
     await screen.findByText('Was live');
-    expect(screen.getByText(/services keep running. It goes on once the page is connected/)).toBeTruthy();
+    expect(screen.getByText(/services keep running. It continues once the page is connected/)).toBeTruthy();
   });
 });
 

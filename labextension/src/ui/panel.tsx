@@ -74,7 +74,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
   const lost = serviceLost ?? deploymentLost;
   const service = begins && !timeline && !lost ? null : heard;
 
-  // A panel that was not opened for one deployment, or whose deployment went live, goes on with the service's next.
+  // A panel that was not opened for one deployment, or whose deployment went live, continues with the service's next.
   const shown = timeline?.deployment === watched ? timeline : null;
   // What is heard of the service may be older than that deployment, until it has named it.
   const named = useRef(begun || begins ? '' : pinned);
@@ -170,7 +170,7 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
           <Menu items={lost ? [] : menu} />
         </div>
       </header>
-      {lost && <p class="mld-Note">{t`Nothing has been heard since ${clock(lost, true)}. What is below was true then; services keep running.`} {port.reconnect ? t`It is tried again until there is an answer.` : t`It goes on once the page is connected again. After a restart of the kernel, run the cell again.`}</p>}
+      {lost && <p class="mld-Note">{t`Nothing has been heard since ${clock(lost, true)}. What is below was true then; services keep running.`} {port.reconnect ? t`It is tried again until there is an answer.` : t`It continues once the page is connected again. After a restart of the kernel, run the cell again.`}</p>}
       {notCancelled && shown && isRunning(shown) && !lost && <p class="mld-Note" role="status"><Marked text={notCancelled} /></p>}
       <FailureMessage failure={orders.failure} onDismiss={orders.dismiss} />
       {deleting && service && <DeleteQuestion service={service} onKeep={() => setDeleting(false)} onDeleted={() => setDeleting(false)} />}

@@ -47,7 +47,7 @@ function Progress({ stage }: { stage: Stage }) {
   );
 }
 
-/** Seconds since `key` changed, once a second while `running`: times go on between two messages. */
+/** Seconds since `key` changed, once a second while `running`: times continue between two messages. */
 export function useSecondsSince(key: unknown, running: boolean): number {
   const [seconds, setSeconds] = useState(0);
   useEffect(() => {

@@ -2,7 +2,7 @@
  * What is drawn, in the language of the page. `messages.py` makes the catalogue of every text that is written so.
  *
  * The extension sets JupyterLab's translation; until then, and in a notebook's own panel, the words are English. That
- * panel's bundle has `english.ts` in place of this module, and plain templates in place of tagged ones, so that it
+ * panel's bundle has `english.ts` instead of this module, and plain templates instead of tagged ones, so that it
  * costs nothing there (`build.mjs`). Units are symbols, and errors and logs the terminal's words: neither is translated.
  */
 

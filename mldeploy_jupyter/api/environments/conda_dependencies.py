@@ -105,7 +105,7 @@ class CondaDependencies(AzureNames):
     def add_conda_package(self, conda_package: str) -> None:
         """Adds a conda package ("numpy", "numpy=1.26"), replacing one of the same name.
 
-        Raises `ConfigError` when it is no package.
+        Raises `ConfigError` when it is not a package.
         """
         name = _package_name(conda_package)
         parse_conda({"dependencies": [conda_package]}, folder=self._folder, where="add_conda_package")
@@ -122,7 +122,7 @@ class CondaDependencies(AzureNames):
     def add_pip_package(self, pip_package: str) -> None:
         """Adds a PyPI requirement ("numpy", "numpy>=1.26"), replacing one of the same name.
 
-        Raises `ConfigError` when it is no requirement.
+        Raises `ConfigError` when it is not a requirement.
         """
         _package_name(pip_package)  # raises unless it is a string
         parse_requirements(pip_package, folder=self._folder, where="add_pip_package")
@@ -212,7 +212,7 @@ class CondaDependencies(AzureNames):
         """One line a package, with all of its limits: `["a>=1", "b", "a<2"]` gives `["a<2,>=1", "b"]`.
 
         Packages keep their order; requirements with different markers stay separate. Raises `ConfigError` for a line
-        that is no requirement.
+        that is not a requirement.
         """
         _require_list("requirements", requirements)
         merged: dict[tuple[str, str, str], Requirement] = {}
@@ -275,7 +275,7 @@ class CondaDependencies(AzureNames):
         return dependencies
 
     def _pip(self) -> list[str]:
-        """The list below `pip:`, created when there is none."""
+        """The list under `pip:`, created when there is none."""
         for item in self._dependencies():
             if isinstance(item, dict) and isinstance(item.get("pip"), list):
                 lines: list[str] = item["pip"]

@@ -63,7 +63,7 @@ class Environment(EnvironmentFields, AzureNames):
     def from_conda_specification(name: str, file_path: str | Path) -> Environment:
         """From a conda YAML file. Its `variables:` become environment variables.
 
-        Raises `UserErrorException` for a value that is no path, `ConfigError` when the file cannot be read or is wrong.
+        Raises `UserErrorException` for a value that is not a path, `ConfigError` when the file cannot be used.
         """
         environment = Environment(name)
         file_path = check_path("file_path", file_path, '"conda.yml"')
@@ -77,7 +77,7 @@ class Environment(EnvironmentFields, AzureNames):
         """From a pip requirements file; `-r`, `-c`, hashes and index options are understood.
 
         `pip_version` is v1's and ignored with a note, since uv installs the packages. Raises `UserErrorException` for
-        a value that is no path, `ConfigError` when the file cannot be read or is wrong.
+        a value that is not a path, `ConfigError` when the file cannot be read or is wrong.
         """
         if pip_version is not None:
             print("Environment.from_pip_requirements: pip_version is ignored; uv installs the packages")

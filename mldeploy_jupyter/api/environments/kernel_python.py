@@ -1,4 +1,4 @@
-"""`migrate(python="kernel")`: this kernel's Python in place of one that is too old, or of a curated environment."""
+"""`migrate(python="kernel")`: this kernel's Python instead of one that is too old, or of a curated environment."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def replace_old_python(spec: EnvironmentSpec, where: str) -> EnvironmentSpec:
     if not migration.uses_kernel_python() or not is_below_floor(spec.python):
         return spec
     kernel = platform.python_version()
-    migration.say_once(f"{where}: Python {kernel} of this kernel is used in place of {spec.python} ({_OPTION}).")
+    migration.say_once(f"{where}: Python {kernel} of this kernel is used instead of {spec.python} ({_OPTION}).")
     return replace(spec, python=None)
 
 
 def curated_name(name: str) -> str:
-    """What is left of a curated environment's name without Azure's prefix; "" for the name of another."""
+    """A curated environment's name without Azure's prefix; "" for any other environment."""
     found = re.fullmatch(r"(?i)azureml-([a-z0-9].*)", name) if isinstance(name, str) else None
     return found[1] if found else ""
 

@@ -39,7 +39,7 @@ def find(
 
     Raises:
         EnvironmentBuildError: there is none.
-        UserErrorException: `version` and `label` are both given, or `version` is no number.
+        UserErrorException: `version` and `label` are both given, or `version` is not a number.
     """
     check_text("label", label)
     if label is not None and version is not None:

@@ -152,7 +152,7 @@ class EnvironmentFields(KnownNames):
 
 
 def check_keys(data: Any, known: Iterable[str], where: str) -> None:
-    """Raises `ConfigError` when `data` is no dict or has a key that is not in `known`."""
+    """Raises `ConfigError` when `data` is not a dict or has a key that is not in `known`."""
     if not isinstance(data, dict):
         raise ConfigError(
             f"{where} has the wrong type", why=f"expected an object, found {data!r:.60}", hint=f"correct {where}"
@@ -197,7 +197,7 @@ def check_types(environment: EnvironmentFields) -> None:
         if not isinstance(name, str) or not isinstance(value, (str, int, float)):
             # Here too the value may be a password.
             raise ConfigError(
-                f"the environment variable {name!r} of the environment {environment.name!r} is no text",
+                f"the environment variable {name!r} of the environment {environment.name!r} is not text",
                 why=f"its value is of type {type(value).__name__}" if isinstance(name, str) else "its name is none",
                 hint="names and values are strings; leave it out to have the variable unset",
             )

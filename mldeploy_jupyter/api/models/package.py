@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.environments import ContainerRegistry
     from mldeploy_jupyter.api.webservices.inference_config import InferenceConfig
 
-POLL_SECONDS = 0.1  # between two looks at the journal
+POLL_SECONDS = 0.1  # between two checks of the journal
 
 
 class ModelPackage(AzureNames):
@@ -54,7 +54,7 @@ class ModelPackage(AzureNames):
 
     @property
     def generate_dockerfile(self) -> bool:
-        """Whether it is a folder with a Dockerfile in place of an image."""
+        """Whether it is a folder with a Dockerfile instead of an image."""
         return bool(self._read().get("dockerfile"))
 
     @property

@@ -38,7 +38,7 @@ UTILISATION = 0.7  # of the recommended cores that the sustained rate uses: the 
 
 MEMORY_RESERVE = 1.5  # times the peak that was seen, as `memory_gb_limit` proposes
 
-SAMPLE_SECONDS = 0.25  # between two looks at the processes
+SAMPLE_SECONDS = 0.25  # between two checks of the processes
 
 GB = 10**9
 

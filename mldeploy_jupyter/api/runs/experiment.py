@@ -18,7 +18,7 @@ from mldeploy_jupyter.core.runs import list_experiments, list_runs
 class Experiment(AzureNames):
     """The runs of the workspace, and of MLflow's tracking store, that have the experiment's name.
 
-    It comes to be with its first run. Raises `UserErrorException` when `name` is no text or empty. v1's other
+    It is created with its first run. Raises `UserErrorException` when `name` is not text or empty. v1's other
     parameters have no effect.
     """
 

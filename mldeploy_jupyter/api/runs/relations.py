@@ -19,7 +19,7 @@ from mldeploy_jupyter.core.runs import DEFAULT_EXPERIMENT, list_runs
 from mldeploy_jupyter.core.runs.backend import RunBackend
 from mldeploy_jupyter.core.runs.folder_run import FolderRun, check_run_id
 
-POLL_SECONDS = 1.0  # between two looks at the status of a run that another process carries out
+POLL_SECONDS = 1.0  # between two checks of the status of a run that another process carries out
 
 TERMINAL = ("Completed", "Failed", "Canceled")
 
@@ -82,7 +82,7 @@ class RunRelations(AzureNames):
     def list(experiment: Any, *args: Any, **filters: Any) -> Iterator[Any]:
         """The runs of an `Experiment`: as its `get_runs`, whose filters it takes.
 
-        Raises `UserErrorException` for what is no experiment.
+        Raises `UserErrorException` for what is not an experiment.
         """
         if not hasattr(experiment, "get_runs"):
             raise UserErrorException(
@@ -183,7 +183,7 @@ class RunRelations(AzureNames):
 
     @property
     def description(self) -> str | None:
-        """None: a run here has tags in place of it."""
+        """None: a run here has tags instead."""
         return None
 
     @property

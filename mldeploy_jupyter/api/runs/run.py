@@ -25,7 +25,7 @@ _offline_run: Run | None = None  # the run of this process, from its first `Run.
 class Run(RunRelations):
     """The run `id`: a folder `runs/<id>/` of the workspace, or else a run in MLflow's tracking store.
 
-    v1 names the experiment in place of the workspace, and `run_id` in place of `id`. `Run.get_context()` is the run of
+    v1 names the experiment instead of the workspace, and `run_id` instead of `id`. `Run.get_context()` is the run of
     this process. Raises `RunEnvironmentException` when there is no such run or MLflow cannot be reached,
     `UserErrorException` for an invalid id.
     """

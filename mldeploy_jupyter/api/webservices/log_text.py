@@ -19,7 +19,7 @@ SHORT_ID = 12  # characters of a request's id that are shown
 
 
 def read_text(folder: WorkspaceFolder, name: str, num_lines: Any, *, raw: bool, timestamps: bool) -> str:
-    """The last `num_lines` lines of the log. Raises `UserErrorException` when `num_lines` is no whole number."""
+    """The last `num_lines` lines of the log. Raises `UserErrorException` when `num_lines` is not a whole number."""
     day = today()
     entries = without_overwritten(_read(folder, name, num_lines), lambda line: (line.source, line.text))
     texts = [line.text.strip("\r") if raw else format_log_line(line, timestamps, day) for line in entries]

@@ -47,13 +47,13 @@ def replace_with(metadata: Mapping[str, Any]) -> Change:
 
 
 def add_tags(tags: Any) -> Change:
-    """Adds tags, replacing the value of an existing key. Raises `WebserviceException` when `tags` is no dict."""
+    """Adds tags, replacing the value of an existing key. Raises `WebserviceException` when `tags` is not a dict."""
     added = check_json_dict("tags", tags)
     return lambda service: {"tags": {**service.tags, **added}}
 
 
 def remove_tags(keys: Any) -> Change:
-    """Removes tags; an unknown key is ignored. Raises `UserErrorException` when `keys` is no list of strings."""
+    """Removes tags; an unknown key is ignored. Raises `UserErrorException` when `keys` is not a list of strings."""
     removed = check_keys("tags", keys)
     return lambda service: {"tags": {key: value for key, value in service.tags.items() if key not in removed}}
 

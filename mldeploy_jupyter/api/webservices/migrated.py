@@ -97,7 +97,7 @@ def describe(name: str, given: DeployConfig | None, used: DeployConfig) -> str:
     if used.in_place_of:
         asks = used.passed.get("auth_enabled") is not False
         key = f"asks for {'a token' if used.passed.get('token_auth_enabled') else 'a key' if asks else 'no key'}"
-        note = f"{name} is deployed to this machine in place of {used.in_place_of} and {key}"
+        note = f"{name} is deployed to this machine instead of {used.in_place_of} and {key}"
         return f"{note}; without effect here: {', '.join(used.kept)}." if used.kept else f"{note}."
     if open_by_default and migration.current() is not None:
         return (
@@ -110,7 +110,7 @@ def describe_kept(name: str, config: DeployConfig, given: Mapping[str, Any]) -> 
     """Which of the settings of an update mean nothing here, in a line; "" when all do something."""
     kept = [setting for setting in given if config.in_place_of and setting in config.kept]
     return (
-        f"{name} is on this machine in place of {config.in_place_of}; without effect here: {', '.join(kept)}."
+        f"{name} is on this machine instead of {config.in_place_of}; without effect here: {', '.join(kept)}."
         if kept
         else ""
     )

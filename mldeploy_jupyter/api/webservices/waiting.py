@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 STATUS_CHECK_SECONDS = 0.5  # between two checks of a service that also detect a dead runner
 POLL_SECONDS = 0.1  # between two reads of the store, while the journal does not tell of the end
-LOOK_SECONDS = 0.002  # between two looks at the size of the journal, each 10 us, and two reads of the store at the end
+LOOK_SECONDS = 0.002  # between two checks of the size of the journal, each 10 us, and two reads of the store at the end
 
 
 def wait_for_deployment(
@@ -47,7 +47,7 @@ def wait_for_deployment(
 
     Raises:
         DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how it ended.
-        DeploymentTimeout: `timeout` seconds have passed; the deployment goes on.
+        DeploymentTimeout: `timeout` seconds have passed; the deployment continues.
         WebserviceException: the service was deleted meanwhile.
     """
     clock = clock or Clock()
@@ -59,7 +59,7 @@ def wait_for_deployment(
         wait.until_over()
     except KeyboardInterrupt:
         print(
-            f"waiting ended, the deployment goes on. Attach again: "
+            f"waiting ended, the deployment continues. Attach again: "
             f"Webservice(ws, {name!r}).wait_for_deployment(show_output=True)",
             file=out or sys.stdout,
         )
@@ -74,7 +74,7 @@ def wait_for_deployment(
     if record.state == "running":
         raise DeploymentTimeout(
             f"{name} was not live within {timeout:g} s",
-            why="the deployment goes on; nothing was cancelled",
+            why="the deployment continues; nothing was cancelled",
             hint=f"wait again, or end it with `mldeploy service cancel -n {name}`",
         )
     service = folder.open_store().get_service(name)
@@ -151,7 +151,7 @@ class _Wait:
 
     def is_over(self) -> bool:
         """True once the deployment has ended or the time is up."""
-        with patience():  # the deployment outlives a store that is away, and so does the waiting for it
+        with patience():  # the deployment outlives a store that is unavailable, and so must the wait for it
             return self._is_over()
 
     def _is_over(self) -> bool:

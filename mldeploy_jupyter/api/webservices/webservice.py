@@ -240,8 +240,8 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
 
         Raises:
             DeploymentFailed, DeploymentCancelled, DeploymentInterrupted: how it ended.
-            DeploymentTimeout: `timeout_sec` seconds have passed; the deployment goes on.
-            UserErrorException: `timeout_sec` is no number.
+            DeploymentTimeout: `timeout_sec` seconds have passed; the deployment continues.
+            UserErrorException: `timeout_sec` is not a number.
         """
         check_seconds("timeout_sec", timeout_sec)
         waiting.wait_for_deployment(
@@ -260,14 +260,14 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         A line has the time in UTC, the revision and the beginning of the request's id; the further lines of a
         traceback are indented. `timestamps` gives every line the whole time, process id and request id, `raw` none.
         `init` is v1's and changes nothing, because init() writes to the same log. Raises `UserErrorException` when
-        `num_lines` is no whole number.
+        `num_lines` is not a whole number.
         """
         return log_text.read_text(self._folder, self.name, num_lines, raw=raw, timestamps=timestamps)
 
     def log_entries(self, num_lines: int = 5000) -> list[dict[str, Any]]:
         """The last entries of the log as data: `time`, `level`, `logger`, `message`, `request_id` and so on.
 
-        Raises `UserErrorException` when `num_lines` is no whole number.
+        Raises `UserErrorException` when `num_lines` is not a whole number.
         """
         return log_text.read_entries(self._folder, self.name, num_lines)
 
@@ -275,7 +275,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         """Yields the last `num_lines` lines, then new entries as they come, until the service stops.
 
         The entry of a traceback has several lines, formatted as in `get_logs`. Raises
-        `UserErrorException` when `num_lines` is no whole number.
+        `UserErrorException` when `num_lines` is not a whole number.
         """
         return log_text.follow_text(self._folder, self.name, num_lines, timestamps=timestamps)
 
@@ -470,9 +470,9 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         self._follow(deployments.begin_update(self.workspace, self.name, changes, detached=detached), wait)
 
     def rollback(self, revision: int | None = None, wait: bool = False, *, detached: bool | None = None) -> None:
-        """Serves an older revision again; by default the newest that was live before this one. Prints which one.
+        """Serves an older revision again, by default the newest that was live before this one, and prints its number.
 
-        Raises `WebserviceException` when there is no such revision, `UserErrorException` when `revision` is no number.
+        Raises `WebserviceException` when the revision does not exist, `UserErrorException` when it is not a number.
         """
         if revision is not None:
             revision = check_whole_number("revision", revision, 1)
@@ -512,7 +512,7 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
     def delete(self, delete_cache: bool = True, delete_image: bool = False, delete_volume: bool = True) -> None:
         """Removes the service: processes, files, record. The parameters are v1's and have no effect.
 
-        As in v1, a service that does not exist is no error, only a printed line.
+        As in v1, a service that does not exist is not an error, only a printed line.
         """
         if details.find_record(self.workspace, self.name) is None:
             print(f"there is no service {self.name}: nothing to delete")
@@ -521,11 +521,11 @@ class Webservice(azure_v1.OlderDeployMethods, AzureNames):
         self._caller.close()
 
     def add_tags(self, tags: dict[str, Any]) -> None:
-        """Adds tags, replacing the value of an existing key. Raises `WebserviceException` when `tags` is no dict."""
+        """Adds tags, replacing the value of an existing key. Raises `WebserviceException` when `tags` is not a dict."""
         metadata.change(self._folder, self.name, metadata.add_tags(tags))
 
     def remove_tags(self, tags: List[str]) -> None:
-        """Removes tags by their keys; an unknown key is no error. Raises `UserErrorException` when it is no list."""
+        """Removes tags by key; unknown keys are ignored. Raises `UserErrorException` when `tags` is not a list."""
         metadata.change(self._folder, self.name, metadata.remove_tags(tags))
 
     def add_properties(self, properties: dict[str, Any]) -> None:

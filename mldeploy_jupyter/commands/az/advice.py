@@ -63,14 +63,14 @@ ADVICE: dict[tuple[str, ...], tuple[str, str]] = {
     ("data",): (_DATA, "read the file in the script, or register it: mldeploy model register -n NAME -p FILE"),
     ("online-endpoint",): (_ENDPOINT, _DEPLOY),
     ("online-deployment",): (_ENDPOINT, _DEPLOY),
-    ("batch-endpoint",): ("services answer requests; batches are not in this version", _DEPLOY),
-    ("batch-deployment",): ("services answer requests; batches are not in this version", _DEPLOY),
+    ("batch-endpoint",): ("services answer requests; batch scoring is not in this version", _DEPLOY),
+    ("batch-deployment",): ("services answer requests; batch scoring is not in this version", _DEPLOY),
 }
 
 # An option -> why it does not exist, what to do instead.
 OPTION_ADVICE = {
     "--profile-input": (
-        "what a profile recommends is no limit of a service here",
+        "what a profile recommends is not a limit of a service here",
         "give the limits themselves: --memory-gb-limit N and, with --engine docker, --cpu-cores-limit N",
     ),
     "--input-dataset-id": (_DATA, "give a file instead: --payload FILE"),
@@ -98,7 +98,7 @@ def explain_v1(words: Sequence[str]) -> UsageError | None:
         if words[0] == "az" and rest[:1] == ["ml"]:
             rest = rest[1:]
         typed = "az ml" if words[0] == "az" else "ml"
-        why = "mldeploy stands in place of az ml"
+        why = "mldeploy replaces az ml"
         error = UsageError(f"{typed!r} is not a command", why=why, hint=f"run: mldeploy {shlex.join(rest) or '--help'}")
         return (explain_v1(rest) if rest else None) or error
     for length in (3, 2, 1):

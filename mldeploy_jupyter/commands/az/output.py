@@ -30,13 +30,13 @@ def read_query(text: str | None) -> Query | None:
     try:
         compiled = jmespath.compile(text)
     except JMESPathError as error:
-        raise failed(f"--query {text!r} is no JMESPath expression", error) from None
+        raise failed(f"--query {text!r} is not a JMESPath expression", error) from None
 
     def query(data: Any) -> Any:
         try:
             return compiled.search(data)
         except JMESPathError as error:  # such as a function that gets null
-            raise failed(f"--query {text!r} does not fit the result; the command itself is done", error) from None
+            raise failed(f"--query {text!r} does not fit the result; the command itself succeeded", error) from None
 
     return query
 

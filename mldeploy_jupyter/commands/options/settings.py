@@ -128,7 +128,7 @@ def _in_place_of(
     problems: list[Problem],
     make_local: Callable[[DeployConfig], DeployConfig],
 ) -> DeployConfig:
-    """The configuration of this machine in place of the file's target, whose settings are checked and kept.
+    """The configuration of this machine instead of the file's target, whose settings are checked and kept.
 
     Raises as `make_deploy_config`.
     """

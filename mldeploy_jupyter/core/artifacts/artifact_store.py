@@ -47,8 +47,8 @@ def spare_none(digest: str, modified: float) -> bool:
 class ArtifactStore:
     """The artifacts at `url`: an absolute path, `file://...`, or any URL that fsspec knows (`abfs://`, `s3://`, ...).
 
-    `clock` returns seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written. What is
-    away is waited for, as a store is (`core/patience.py`).
+    `clock` returns seconds since 1970. Every method raises `StorageError` when bytes cannot be read or written. An
+    unavailable location is waited for, like a store (`core/patience.py`).
     """
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:

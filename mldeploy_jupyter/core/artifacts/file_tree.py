@@ -110,7 +110,9 @@ def _walk(
         )
     if identity in parents:
         raise StorageError(
-            f"a link runs in a circle: {path}", why=f"it points to {real}, which contains it", hint=f"rm {path}"
+            f"a link points back to a folder above it: {path}",
+            why=f"it points to {real}, which contains it",
+            hint=f"rm {path}",
         )
     for child in sorted(os.listdir(real)):
         _walk(real / child, root, name / child, files, (*parents, identity))

@@ -45,7 +45,7 @@ class Location(Protocol):
     locks_work: bool  # whether `lock` keeps sweeps and registrations apart
 
     def may_come_back(self, error: Exception, *, expected: bool) -> bool:
-        """Whether the location is away, and may be back in seconds. `expected`: it had something in it before."""
+        """Whether the location is unavailable and may be back in seconds. `expected`: it had content before."""
 
     def lock(self, *, shared: bool) -> AbstractContextManager[object]:
         """The lock of this location: shared for a registration, exclusive for a sweep."""
@@ -208,7 +208,7 @@ class LocalFolder:
                 yield path.relative_to(self._root).as_posix(), status.st_size, status.st_mtime
 
     def _make_folder(self, folder: Path) -> None:
-        """Makes a folder of this location. Raises `FileNotFoundError` when it is on a disk that is away."""
+        """Makes a folder of this location. Raises `FileNotFoundError` when it is on a disk that is unavailable."""
         if current_patience().is_long and not self._root.parent.is_dir():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._root))
         make_private_dir(folder)

@@ -185,7 +185,7 @@ def _replace(replacement: Path, path: Path) -> None:
 
 
 def _texts(content: BundleContent, manifest: str) -> dict[str, str]:
-    """The files that are no copies: the lock, if there is one, and the manifest, which is written last."""
+    """The files that are not copies: the lock, if there is one, and the manifest, which is written last."""
     texts = {"environment.lock": content.lock, "bundle.json": manifest}
     return {name: text for name, text in texts.items() if text}
 

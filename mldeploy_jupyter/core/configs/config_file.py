@@ -123,7 +123,7 @@ def check_keys(
             right = prefix + near[0] if near else ""
         if not right and data[key] is None:  # nothing is said
             continue
-        fix = f"write {right} in place of {path}" if right else f"known here: {', '.join(sorted(names))}"
+        fix = f"write {right} instead of {path}" if right else f"known here: {', '.join(sorted(names))}"
         found.append(Problem(path, "is not a known key", fix, unknown=True, meant=right))
     return found
 
@@ -163,7 +163,7 @@ def describe_json_error(error: json.JSONDecodeError) -> tuple[str, int, int]:
     before = error.doc[:comma]
     closing = error.doc[comma + 1 :].lstrip()[:1]
     line, column = before.count("\n") + 1, comma - before.rfind("\n")
-    return f"a comma stands before the closing {closing}", line, column
+    return f"there is a comma before the closing {closing}", line, column
 
 
 def _trailing_comma(error: json.JSONDecodeError) -> int | None:

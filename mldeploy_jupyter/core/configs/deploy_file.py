@@ -110,7 +110,7 @@ def _find_spec(path: Path, data: dict[str, Any]) -> ConfigSpec:
     if not isinstance(word, str):
         text = "is missing" if word is None else f"is {type_word(word)}; it must be a string"
         near = (
-            [p.fix for p in check_keys(data, ["computeType"], "", {}) if "in place of" in p.fix] if word is None else []
+            [p.fix for p in check_keys(data, ["computeType"], "", {}) if "instead of" in p.fix] if word is None else []
         )
         raise FileProblems(
             path, [Problem("computeType", text, (near or ["write computeType: local, aci, aks or aksendpoint"])[0])]
@@ -135,7 +135,7 @@ def _fixes_for_other_keys(spec: ConfigSpec) -> dict[str, str]:
     for path, right in meant.items():
         if target not in owners[right]:
             there = ", ".join(owners[right])
-            why = f"{target} has no setting {right}" if right != path else f"it is no setting of {target}"
+            why = f"{target} has no setting {right}" if right != path else f"it is not a setting of {target}"
             fixes[path] = f"remove {path}: {why}; {there} {'have' if ',' in there else 'has'} it"
     for field in spec.fields:
         if not field.file:  # settings that v1's file does not have

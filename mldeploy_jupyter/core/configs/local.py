@@ -36,9 +36,7 @@ def variables_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
             limit = f"must have strings as values, and the value of {name!r} is of type {type(value).__name__}"
             yield Violation("environment_variables", "a dict", limit, "turn the value into a string with str()")
         elif not is_passable(value):
-            limit = (
-                f"must have values that a process can be given, and the value of {name!r} has a NUL or a half character"
-            )
+            limit = f"must have values without NUL or unpaired surrogates, which the value of {name!r} has"
             yield Violation("environment_variables", "a dict", limit, "remove the character")
         if isinstance(name, str) and not is_passable(name):
             limit = f"must not have {name!r} as the name of a variable"
@@ -67,7 +65,7 @@ def headers_are_strings(passed: Mapping[str, Any]) -> Iterator[Violation]:
             yield Violation("sample_headers", "a dict", limit, "leave the header out")
         # The value may be a token, so it is not shown.
         elif not isinstance(value, str) or not re.fullmatch(r"[\t\x20-\x7e\xa0-\xff]*", value):
-            limit = f"must have strings in Latin-1 without line breaks as values, and that of {name!r} is none"
+            limit = f"must have strings in Latin-1 without line breaks as values, and that of {name!r} is not"
             yield Violation("sample_headers", "a dict", limit, "turn the value into a string with str()")
 
 

@@ -21,17 +21,17 @@ def engine_unusable(facts: Facts) -> Cause | None:
 def engine_lost(facts: Facts) -> Cause | None:
     if facts.code != "engine-lost":
         return None
-    why = "the connection broke in the middle, as when the engine is stopped or restarted"
+    why = "it broke in the middle of a request, as when the engine is stopped or restarted"
     if since := _text(facts, "restarted"):
         why = f"the engine was restarted at {since}"
-    hint = f"{facts.deploy_hint()}: it goes on from what is there already"
-    return _cause(facts, "the container engine went away", why, hint)
+    hint = f"{facts.deploy_hint()}: it continues from what is already there"
+    return _cause(facts, "the connection to the container engine was lost", why, hint)
 
 
 def engine_error(facts: Facts) -> Cause | None:
     if facts.code != "engine-error":
         return None
-    hint = "look into the engine's own log (journalctl -u docker, or that of its program)"
+    hint = "read the engine's own log (journalctl -u docker, or that of its program)"
     return _cause(facts, "the container engine refused", facts.message or "it gave no reason", hint)
 
 
@@ -140,7 +140,7 @@ def _silent(facts: Facts) -> Cause:
     what = f"the container engine{f' of the context {context}' if context else ''} does not answer"
     hint = f"restart it (systemctl restart docker), or point DOCKER_HOST elsewhere, {PROCESS_HINT}"
     return _cause(
-        facts, what, f"{endpoint or 'it'} takes connections and says nothing in time", hint, endpoint=endpoint
+        facts, what, f"{endpoint or 'it'} accepts connections and does not answer in time", hint, endpoint=endpoint
     )
 
 

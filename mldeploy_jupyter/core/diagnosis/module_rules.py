@@ -23,7 +23,7 @@ def relative_import(facts: Facts) -> Cause | None:
     line = facts.location().text.strip()
     match = re.match(r"from \.+(\w*) import (.+)", line)
     right = f"from {match[1]} import {match[2]}" if match and match[1] else f"import {match[2]}" if match else ""
-    what = f"{facts.script.name} has a relative import, and is no part of a package"
+    what = f"{facts.script.name} has a relative import, and is not part of a package"
     why = f"a service runs the script by itself: {describe_exception(raised)}"
     hint = f"write {right or 'the import without the dot'}, {facts.retry_hint()}"
     return facts.cause("module-missing", what, why, hint)
@@ -50,7 +50,7 @@ def azureml_missing(facts: Facts) -> Cause | None:
     _, told, reason = str(raised.get("message")).partition(f"there is no {module}: ")  # by the server's import hook
     why = "it has what scoring scripts of v1 use: azureml.core.model, azureml.contrib.services and the like"
     why = reason if told else why
-    hint = f"take the import of {module} out of the script, {facts.retry_hint()}"
+    hint = f"remove the import of {module} from the script, {facts.retry_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module)
 
 
@@ -89,15 +89,15 @@ def pickled_module(facts: Facts) -> Cause | None:
     said = describe_exception(raised) if raised else facts.message
     if top in ("__builtin__", "dill"):
         what = "the model file was written by dill, and is read without it"
-        hint = "write dill.load(file) in place of pickle.load(file), and import dill; "
+        hint = "write dill.load(file) instead of pickle.load(file), and import dill; "
         hint += f"dill belongs in the service's environment, too; {facts.retry_hint()}"
         return facts.cause("module-missing", what, said, hint, module=module)
     if known_distribution(module):
         return None
     what = f"the model needs the module {top}, which is not in the service"
-    why = f"the name stands in the model file, not in {facts.script.name}: {said}"
+    why = f"the name is in the model file, not in {facts.script.name}: {said}"
     hint = (
-        f"copy the module {top} beside {facts.script.name} and import it there; if a package brings it, look up that "
+        f"copy the module {top} beside {facts.script.name} and import it there; if a package provides it, look up that "
     )
     hint += f"package's name and {describe_adding(facts.packages)}; {facts.retry_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module)
@@ -115,10 +115,12 @@ def module_missing(facts: Facts) -> Cause | None:
     what = f"the module {module} is not installed in the service's environment"
     package = known_distribution(module)
     if not package:
-        hint = f"if {module} is a module of yours, put it beside {facts.script.name}; if a package brings it, look up "
+        hint = (
+            f"if {module} is a module of yours, put it beside {facts.script.name}; if a package provides it, look up "
+        )
         hint += f"that package's name and {describe_adding(facts.packages)}; then {facts.deploy_hint()}"
         return facts.cause("module-missing", what, why, hint, module=module)
-    named = "" if package.lower() == top.lower() else f" (the package that brings {top})"
+    named = "" if package.lower() == top.lower() else f" (the package that provides {top})"
     hint = f"{describe_adding(facts.packages, package, named)}; then {facts.deploy_hint()}"
     return facts.cause("module-missing", what, why, hint, module=module, distribution=package)
 

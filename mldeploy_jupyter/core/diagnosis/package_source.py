@@ -32,7 +32,7 @@ def package_source(inference: dict[str, Any], python: str = "") -> dict[str, str
 def describe_adding(source: dict[str, Any], package: str = "", named: str = "") -> str:
     """What brings a package into the service: a command, or the file that it goes into.
 
-    Without `package`, the sentence goes on after one that speaks of a package whose name is to be looked up. `named`
+    Without `package`, the sentence continues after one that speaks of a package whose name is to be looked up. `named`
     follows the package's name.
     """
     kind, name = source.get("kind"), str(source.get("name") or "")
@@ -43,7 +43,7 @@ def describe_adding(source: dict[str, Any], package: str = "", named: str = "") 
             f"install {what} into the service's Python: {shlex.quote(name)} -m {installer} install {package or 'NAME'}"
         )
     if kind == "conda_file":
-        return f"add {what} below `pip:` in {short_path(name)}"
+        return f"add {what} under `pip:` in {short_path(name)}"
     if kind == "requirements_file":
         return f"add {what} to {short_path(name)}"
     if kind == "environment":

@@ -75,7 +75,7 @@ def interpreter_failed(facts: Facts) -> Cause | None:
     hint = f"run {python or 'the interpreter'} --version in a terminal; if it fails, build the environment again"
     what = "the service's Python interpreter could not start"
     return facts.cause(
-        "interpreter-failed", what, why or "it ended before it said anything", hint, UNKNOWN_LOCATION, python=python
+        "interpreter-failed", what, why or "it ended before it reported anything", hint, UNKNOWN_LOCATION, python=python
     )
 
 
@@ -167,7 +167,7 @@ def exited(facts: Facts) -> Cause | None:
         why = f"it exited with code {status} by itself, as after os._exit()"
         last = shorten(facts.last_log_line, 200)
         why += f"; its last line was: {last}" if last else ""
-    hint = f"take the exit out of the script and raise an exception instead, {facts.retry_hint()}"
+    hint = f"remove the exit from the script and raise an exception instead, {facts.retry_hint()}"
     what = f"the worker ended {describe_stage(facts.stage)}".rstrip()
     return facts.cause("exited", what, why, hint, facts.location_of_death(), exit_code=status)
 

@@ -79,7 +79,7 @@ def explain(
 
     `failure` is the data that the server or a target reported. `script` is the revision's entry script, `settings` are
     its server's settings, with four additions: `versions` (distribution -> version in its environment, which may be
-    in `failure` instead), `packages` (where these come from: `package_source`), `updating` (an older revision goes on
+    in `failure` instead), `packages` (where these come from: `package_source`), `updating` (an older revision continues
     serving), `checking` (a cell only checked the script). `models` are `ModelRecord`s or their data. Times are shown
     in `timezone`, by default the local one.
     """

@@ -76,7 +76,7 @@ def sklearn_externals(facts: Facts) -> Cause | None:
     named = re.search(r"sklearn\.externals\.(\w+)|cannot import name '(\w+)'", text)
     part = (named[1] or named[2]) if named else "joblib"
     what = f"scikit-learn no longer brings {part} as sklearn.externals.{part}"
-    hint = f"write import {part} in place of this line, {facts.retry_hint()}"
+    hint = f"write import {part} instead of this line, {facts.retry_hint()}"
     return facts.cause("sklearn-externals", what, describe_exception(raised), hint, module="sklearn.externals")
 
 
@@ -88,8 +88,8 @@ def text_as_file(facts: Facts) -> Cause | None:
     name = exception_attribute(raised, "filename") or re.sub(r"^(File |[^{\[]*')", "", text)
     if facts.stage not in ("probe", "run") or not name.lstrip().startswith(("{", "[")):
         return None
-    what = "the body of the request was taken for the name of a file"
-    hint = "hand it over as a file: import io, and write io.StringIO(...) around the text, as in "
+    what = "the body of the request was used as the name of a file"
+    hint = "pass it as a file: import io, and write io.StringIO(...) around the text, as in "
     hint += f"pandas.read_json(io.StringIO(data)); or parse it with json.loads; {facts.retry_hint()}"
     return facts.cause("text-as-file", what, describe_exception(raised), hint)
 
@@ -143,14 +143,14 @@ def notebook_name(facts: Facts) -> Cause | None:
     owner, free, suggested = _undefined_name(facts, name)
     if owner:
         what = f"{name} is known only inside {owner}()"
-        why = f"{owner}() assigns it without saying global {name}: {describe_exception(raised)}"
+        why = f"{owner}() assigns it without the statement global {name}: {describe_exception(raised)}"
         hint = f"write global {name} as the first line of {owner}(), {facts.retry_hint()}"
         return facts.cause("global-missing", what, why, hint, name=name)
     if free or not facts.script.text:
         hint = suggested or f"define or import {name} in {facts.script.name}"
         known = facts.script.notebook_names
         if known is not None and name in known:
-            what = f"the script uses {name}, which lives only in the notebook"
+            what = f"the script uses {name}, which exists only in the notebook"
             why = f"a service runs the script alone: {describe_exception(raised)}"
             hint = f"define or import {name} in {facts.script.name}, {facts.retry_hint()}"
             return facts.cause("notebook-name", what, why, hint, name=name)
@@ -185,7 +185,7 @@ def sample_failed(facts: Facts) -> Cause | None:
         what = f"run() raised {raised.get('type')} for the sample"
         hint = f"correct run() or the sample in @input_schema, {facts.retry_hint()}"
         return facts.cause("sample-failed", what, describe_exception(raised), hint, exception=raised.get("type"))
-    what = "the new version did not answer as it must"
+    what = "the new version did not answer as required"
     hint = f"correct run() or the sample in @input_schema, {facts.retry_hint()}"
     if facts.failure.get("refused"):
         what = "run() refused the sample"

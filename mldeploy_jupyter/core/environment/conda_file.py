@@ -135,7 +135,7 @@ def _numbered_strings(top: Any) -> Iterator[tuple[str, int]]:
 
 
 def _parse_pip(items: list[str], folder: Path, where: str, key: str, lines: Mapping[str, int]) -> Requirements:
-    """The lines below `pip:` or `constraints:`, each with its place in the file where that is known."""
+    """The lines under `pip:` or `constraints:`, each with its place in the file where that is known."""
     text = "\n".join("\n".join(item.splitlines()) for item in items)
     if not all(item in lines for item in items):
         return parse_requirements(text, folder=folder, where=f"{where}, {key}")
@@ -168,7 +168,7 @@ def _type_error(where: str, key: str, expected: str, value: Any) -> ConfigError:
         ((package, version),) = value.items()
         if isinstance(package, str) and isinstance(version, (str, int, float)) and key != "the whole file":
             exact = version if isinstance(version, str) else "VERSION"  # YAML reads 3.10 as the number 3.1
-            hint = f"write - {package}={exact}, with = in place of the colon"
+            hint = f"write - {package}={exact}, with = instead of the colon"
     return ConfigError(
         f"{key} has the wrong type",
         why=f"expected {expected}, found {type(value).__name__} {value!r:.60}",

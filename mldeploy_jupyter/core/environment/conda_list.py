@@ -23,7 +23,7 @@ def read_conda_list(text: str, where: str) -> tuple[dict[str, Any], dict[str, in
         raise ConfigError(
             f"{where} is a list of files for one system",
             why="conda list --explicit writes the addresses of packages, not their names",
-            hint="export the environment by conda env export --no-builds",
+            hint="export the environment with conda env export --no-builds",
             where=f"{where}, line {lines[0][0]}",
         )
     found = [(number, match) for number, line in lines if (match := _LINE.fullmatch(line))]

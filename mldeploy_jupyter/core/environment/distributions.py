@@ -61,7 +61,7 @@ REPLACED = {
 }
 
 # Packages of conda that hold no Python: parts of its compilers and of the system, which wheels bring along. So do those
-# that begin with `lib`, but for a few, and with `_`.
+# that begin with `lib`, except for a few, and with `_`.
 SYSTEM_LIBRARIES = frozenset(
     """
     blas bzip2 ca-certificates cpuonly cudatoolkit cudnn freetype gcc gxx gfortran icu intel-openmp jpeg krb5 lcms2
@@ -109,7 +109,7 @@ def known_distribution(module: str) -> str:
 
 
 def imported_as(distribution: str) -> str:
-    """The distribution for the name of an import that was given in place of a distribution; "" for any other name.
+    """The distribution for the name of an import that was given instead of a distribution; "" for any other name.
 
     `sklearn` -> `scikit-learn`. The names are compared as PyPI does: `PIL` and `pil` are one.
     """

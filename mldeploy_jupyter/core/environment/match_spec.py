@@ -23,15 +23,15 @@ def package_name(item: str) -> str:
 
 
 def check_match_spec(item: str, where: str) -> str:
-    """`item` with single spaces. Raises `ConfigError` for what is no match spec; the hint has the line to write."""
+    """`item` with single spaces. Raises `ConfigError` for what is not a match spec; the hint has the line to write."""
     item = re.sub(r"\s+", " ", item.strip())
     if _PLAIN.fullmatch(item):
         return item
     if not item or _OF_PIP.match(item):
         raise ConfigError(
-            f"{item!r} is no conda package",
+            f"{item!r} is not a conda package",
             why="options, addresses, files, extras and markers are pip's" if item else "it is empty",
-            hint='move it into the list below "- pip:"' if item else "remove the line",
+            hint='move it into the list under "- pip:"' if item else "remove the line",
             where=where,
         )
     reason = _find_fault(item)

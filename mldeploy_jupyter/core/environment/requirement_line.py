@@ -18,7 +18,7 @@ REPOSITORY = re.compile(r"(git|hg|svn|bzr)\+")
 def parse_requirement(line: str, folder: Path, where: str) -> tuple[str, str]:
     """The requirement that a line asks for, as PEP 508 and followed by its hashes, and the option of pip it needs.
 
-    A wheel of this machine is a pin with a `--find-links`, so that a lock names no path; "" is no option. An address
+    A wheel of this machine is a pin with a `--find-links`, so that a lock names no path; "" means no option. An address
     without a name gets that of its file or repository.
 
     Raises `ConfigError` as `parse_requirements` does; the hint has the line to write, where it can be known.
@@ -61,7 +61,7 @@ def refuse_password(url: str, where: str) -> None:
     if secret and not re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", secret):
         raise ConfigError(
             "an address carries a password",
-            why="the environment is stored in the workspace and in journals, where a password must not be",
+            why="the environment is stored in the workspace and in journals, which must not contain passwords",
             hint="write ${NAME} in its place and set the environment variable NAME, or use ~/.netrc",
             where=where,
         )
@@ -82,7 +82,7 @@ def _name_address(text: str, where: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(\[[^\]]*\])?", name):
         raise ConfigError(
             f"the address {url} does not say which package it is",
-            why="a package of an address is installed by name, and no wheel, archive or repository is named there",
+            why="pip needs the package's name, and the address names no wheel, archive or repository",
             hint=f"write NAME @ {address.strip()}",
             where=where,
         )
@@ -177,9 +177,9 @@ def _refuse_name(name: str, line: str, where: str) -> None:
     """Raises `ConfigError` for a name that PyPI has no usable package of: an import's, a conda package's, Python's."""
     if name.lower() == "python":
         raise ConfigError(
-            "Python is no package of PyPI",
-            why="the Python of an environment is chosen outside of its pip requirements",
-            hint="write it into the `dependencies:` of a conda file, such as python=3.11, and take out this line",
+            "Python is not a package on PyPI",
+            why="pip requirements cannot choose the Python of an environment",
+            hint="write it into the `dependencies:` of a conda file, such as python=3.11, and remove this line",
             where=where,
         )
     if name.lower() == "pytorch":
@@ -214,7 +214,10 @@ def _not_understood(text: str, where: str) -> ConfigError:
         why, hint = reason, f"write {corrected}"
         break
     if re.fullmatch(r"Package\s+Version(\s.*)?|-+\s+-+.*", text):
-        why, hint = "it is the heading of a table, which pip list prints", "write the file by pip list --format=freeze"
+        why, hint = (
+            "it is the heading of a table, which pip list prints",
+            "write the file with pip list --format=freeze",
+        )
     elif re.fullmatch(r"[\w.-]+=[^=]+=[^=]+", text):
         hint += "; a whole file of conda list --export is a conda file: --conda-file, conda_file=..."
     return ConfigError(f"the requirement {text!r} is not understood", why=why, hint=hint, where=where)

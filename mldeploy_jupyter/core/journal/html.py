@@ -23,7 +23,7 @@ _QUANTITY = re.compile(r"(\d) (ms|s|min|h|kB|MB|GB|%)(?![A-Za-z0-9])")
 # Jupyter's own style aligns every column to the right, and overrides the attribute `align`.
 _TEXT, _NUMBER = 'style="text-align: left"', 'style="text-align: right"'
 
-# As wide as most details, so that the table keeps its width while the deployment goes on.
+# As wide as most details, so that the table keeps its width while the deployment is in progress.
 _DETAIL = 'style="text-align: left; min-width: 24em"'
 
 # Aligned with the text of the table's cells, and of a cell's other outputs.

@@ -75,12 +75,12 @@ class Journal:
     """Appends events to a file, which one process writes and any number read.
 
     Every event is one `write` of one line, so only the last line a reader sees can be torn. A journal that a dead
-    runner left is continued: `seq` goes on, and a torn last line is ended. `now` returns the time stamp of an event.
+    runner left is continued: `seq` counts on, and a torn last line is ended. `now` returns the time stamp of an event.
 
-    A disk that is away is waited for, as long as the patience of the thread that made this object. A full one loses
-    events: the store has the deployment's end, and a view is no reason to fail. Without `create`, its folder must be
-    there already, and is waited for. Raises `OSError` when it cannot be opened or written; one that is not `required`
-    loses its events instead.
+    An unavailable disk is waited for, as long as the patience of the thread that made this object. A full one loses
+    events, but fails no deployment: the store has the deployment's end. Without `create`, its folder must exist,
+    and is waited for. Raises `OSError` when it cannot be opened or written; one that is not `required` loses its events
+    instead.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Journal:
         self.path = path
         self._now = now
         self._lock = threading.Lock()
-        # Its notes go to the journal, which is what is away.
+        # The notes of the wait go to the journal, which is unavailable itself.
         self._patience = Patience(current_patience().seconds)
         self._required = required
         self._fd = -1

@@ -67,7 +67,7 @@ def stage_lines(
 ) -> list[str]:
     """One stage: mark, name, duration, detail; with `output`, also the last line that a running one printed.
 
-    What goes on is cut to one line, so that the height stays the same; how a stage ended is shown in full.
+    What continues is cut to one line, so that the height stays the same; how a stage ended is shown in full.
     """
     unicode_mark, ascii_mark, shade = MARKS[stage.status]
     mark = f" {unicode_mark} " if unicode else f"{ascii_mark} "

@@ -80,7 +80,7 @@ def follow_deployment(
     `source` is the journal's file, or an iterable that yields events as they happen. `errors` False omits why the
     deployment failed, for a caller that raises the error. `cancel` is the command that cancels the deployment, by
     default `mldeploy service cancel NAME`. `KeyboardInterrupt` completes the drawing and is raised again; the
-    deployment goes on.
+    deployment continues.
     """
     screen, clock = screen or Screen(), clock or Clock()
     timeline = Timeline()
@@ -88,7 +88,7 @@ def follow_deployment(
     view = _LiveView(screen, timeline, clock.monotonic, cancel) if screen.is_terminal else _LineView(screen, timeline)
 
     def sleep_and_tick(seconds: float) -> None:
-        # The running stage's time goes on while no event arrives.
+        # The running stage's time continues while no event arrives.
         update_elapsed(timeline, clock.now())
         view.redraw()
         clock.sleep(min(seconds, READ_SECONDS))

@@ -67,7 +67,7 @@ def check_source(text: str, filename: str, notebook_names: Container[str] = ()) 
     Raises:
         EntryScriptError: what `entry_script.check` raises. Also when `run()`, or a function that it calls, uses a name
             that is defined nowhere (code `name-error`, or `notebook-name` for one of the notebook's), or that only
-            `init()` has, for want of `global` (`global-missing`).
+            `init()` has, for lack of `global` (`global-missing`).
     """
     try:
         return _check_once(text, filename)
@@ -146,10 +146,10 @@ def _error(
 ) -> EntryScriptError:
     if owner:
         code, what = "global-missing", f"{name} is known only inside {owner}()"
-        why = f"{owner}() assigns it without saying global {name}, so run() does not see it"
+        why = f"{owner}() assigns it without the statement global {name}, so run() does not see it"
         hint = f"write global {name} as the first line of {owner}()"
     elif name in notebook_names:
-        code, what = "notebook-name", f"the script uses {name}, which lives only in the notebook"
+        code, what = "notebook-name", f"the script uses {name}, which exists only in the notebook"
         why = "a service runs the script alone, without the notebook's variables"
         hint = f"define or import {name} in {filename}"
     else:

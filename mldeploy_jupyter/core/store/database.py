@@ -68,7 +68,7 @@ class Database:
         """The result of `step` in a transaction, which commits when it returns and rolls back when it raises.
 
         A commit that is not `durable` is visible to every process at once, but on SQLite it does not wait for the disk:
-        a loss of power undoes it, unless a durable commit came after it. A database that is away is waited for
+        a loss of power undoes it, unless a durable commit came after it. A database that is unavailable is waited for
         (`patience`); one that can be read but not opened, on a full disk, is read from a copy.
 
         Where the database goes away in the middle of a transaction, `step` is run again. Where it goes away during the
@@ -288,7 +288,7 @@ def _explain(error: SQLAlchemyError, label: str, path: Path | None, *, uncertain
     text = _first_line(error)
     if uncertain:
         return StoreError(
-            f"the workspace's store went away while it was written: {label}",
+            f"the connection to the workspace's store was lost during a write: {label}",
             why=f"{text}; whether the change was made is not known",
             hint="look whether it is there before you run the command again",
         )
@@ -333,7 +333,7 @@ def _hint_for_damage(path: Path | None) -> str:
     first = f"put a backup back in its place, such as {backups[-1]}" if backups else "put a backup back in its place"
     # Its write-ahead log belongs to it, and would be applied to another file.
     away = f"cd {shlex.quote(str(path.parent))} && mkdir old-store && mv {path.name}* old-store"
-    return f"{first}, or move it away; what runs is found without it: {away}"
+    return f"{first}, or move it elsewhere; what runs is found without it: {away}"
 
 
 def _is_full(folder: Path) -> bool:

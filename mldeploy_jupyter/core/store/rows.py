@@ -132,7 +132,7 @@ def next_number(connection: Connection, column: ColumnElement[Any], where: Colum
     """One more than the highest number in `column`, 1 for the first."""
     import sqlalchemy as sa
 
-    # SQLite keeps any value in a column of numbers, and takes what is no number for the highest.
+    # SQLite keeps any value in a column of numbers, and takes what is not a number for the highest.
     number = sa.cast(column, sa.Integer)
     highest = connection.execute(sa.select(sa.func.max(number)).where(where, number < HIGHEST)).scalar()
     return max(int(highest or 0), 0) + 1
@@ -158,5 +158,5 @@ def from_rows(kind: type[Record], result: CursorResult[Any]) -> list[Record]:
 
 def from_columns(kind: type[Record], columns: dict[str, Any]) -> Record:
     """The record in the columns of a row, by name."""
-    data = columns.pop("data")  # None where it is no JSON
+    data = columns.pop("data")  # None where it is not JSON
     return kind.from_stored({**(data if isinstance(data, dict) else {}), **columns})

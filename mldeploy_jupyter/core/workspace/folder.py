@@ -35,7 +35,7 @@ Opened = TypeVar("Opened")
 
 FOLDER = WORKSPACE_FOLDER
 
-VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, in place of a search
+VARIABLE = "MLDEPLOY_WORKSPACE"  # names the folder or its parent, instead of a search
 
 MAX_OPENED = 64  # stores and artifacts that stay open; a store keeps up to six files open
 

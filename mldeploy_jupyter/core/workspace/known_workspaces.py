@@ -112,7 +112,7 @@ def _read(path: Path) -> list[str]:
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether there is a list, and it is no list of paths."""
+    """Whether there is a list, and it is not a list of paths."""
     try:
         roots = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):

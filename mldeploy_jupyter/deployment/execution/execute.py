@@ -53,7 +53,7 @@ def run_deployment(
 
     The deployment must hold the service's lease under its id; the lease is renewed meanwhile and released at the
     end. Failures are not raised: the journal and the store have them. `clock` measures stages, `now` stamps events.
-    A store that is away is waited for, and the journal says so.
+    A store that is unavailable is waited for, and the journal says so.
     """
     with patience(RUNNER_SECONDS):
         journal = Journal(journal_path(folder, deployment_id), now, create=False)
@@ -102,8 +102,8 @@ def _cancel_check(folder: WorkspaceFolder, deployment_id: str, lease: Heartbeat)
             raise DeploymentCancelled("the deployment was cancelled")
         if lease.lost.is_set():
             raise WebserviceException(
-                "the right to change the service was lost",
-                why="this machine was asleep or away from the store, and another operation took over",
+                "the service's lease was lost",
+                why="this machine was asleep or could not reach the store, and another operation took over",
                 hint="see what is live with `mldeploy service list`, then deploy again",
                 code="LeaseLost",
             )
@@ -135,7 +135,7 @@ def _run_stages(state: ExecutionState, target: Target, prewarmed: prewarm.Prewar
     )
     if made is not None:
         state.settings = image_settings(state.settings)
-        # A container that only gets other code goes on in its image.
+        # A container that only gets other code continues in its image.
         plan = replace(plan, image="" if made.is_reloaded else made.id, receipt=made.receipt)
     # This write is durable, and so is every earlier one with it: from here on, the target may switch.
     revision = state.revision = state.store.update_revision(

@@ -39,7 +39,7 @@ class ImageStage:
     has_built: bool = False  # whether an image was built, not found
 
     def make_image(self, bundle: Bundle, revision: RevisionRecord) -> tuple[MadeImage, str]:
-        """The image of a bundle, and how it was come by. One that an earlier revision has is not built again.
+        """The image of a bundle, and how it was obtained. One that an earlier revision has is not built again.
 
         Raises `TargetFailure` or `ImageError`.
         """

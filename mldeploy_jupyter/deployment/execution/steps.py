@@ -93,7 +93,7 @@ def build_bundle(state: ExecutionState, inputs: Inputs, app: Path | None) -> Bun
 
 
 def _make_working_folder(state: ExecutionState, bundle: Bundle, app: Path) -> None:
-    if app.parent.exists():  # of an attempt that a disk ended, which went away
+    if app.parent.exists():  # left by an attempt that ended when its disk became unavailable
         shutil.rmtree(app.parent)
     working_folder.create(bundle, state.folder.open_artifacts(), app, check=state.cancel)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
     from mldeploy_jupyter.docker_engine import Engine
 
-GRACE_SECONDS = 3600  # age below which a layer may belong to a build that goes on
+GRACE_SECONDS = 3600  # age below which a layer may belong to a build in progress
 
 UNUSED_SECONDS = 7 * 24 * 3600.0  # after which what a builder without an engine had kept is removed
 

@@ -35,7 +35,7 @@ Builder = Literal["auto", "docker", "oci"]
 
 DEFAULT_BASE = "python:{python}-slim"  # {python} is the version of the environment's Python, such as 3.12
 
-BASE_VARIABLE = "MLDEPLOY_BASE_IMAGE"  # the base image of this installation, in place of DEFAULT_BASE
+BASE_VARIABLE = "MLDEPLOY_BASE_IMAGE"  # the base image of this installation, instead of DEFAULT_BASE
 REGISTRY_VARIABLE = "MLDEPLOY_IMAGE_REGISTRY"  # where images are pushed, such as registry.example:5000/team
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY")

@@ -49,14 +49,14 @@ def end_lost_services(folder: WorkspaceFolder | None = None) -> tuple[int, tuple
 
 
 def describe_lost_services(found: list[LostService]) -> str:
-    """What is there, and what ends it. "" for none."""
+    """A sentence about the services and how to end them; "" for none."""
     if not found:
         return ""
     is_one = len(found) == 1
     has, them = ("service in containers has", "it") if is_one else ("services in containers have", "them")
     which = printable_line(str(found[0])) + ("" if is_one else f" and {len(found) - 1} more")
     return (
-        f"{len(found)} {has} no workspace any more: {which}. End {them} with: mldeploy prune --lost-services. "
+        f"{len(found)} {has} no workspace: {which}. End {them} with: mldeploy prune --lost-services. "
         "If the workspace was only moved, run a command in it first"
     )
 

@@ -26,7 +26,7 @@ STATUSES_SECONDS = 6.0  # allowed for the answers of all services together; one 
 
 _LATE = {
     "code": "status-late",
-    "what": "the service did not say in time what it does",
+    "what": "the service did not report its state in time",
     "why": f"too many services were asked at once, or do not answer: {STATUSES_SECONDS:g} s had passed",
     "hint": "ask for it alone with `mldeploy service show NAME`",
 }

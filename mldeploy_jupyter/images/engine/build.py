@@ -83,7 +83,7 @@ def run_build(
     """Builds the image `tag` from the instructions and the files of its context. Returns the image's id.
 
     Raises:
-        EngineError: a step failed (code `build-step-failed`), the engine refused or went away.
+        EngineError: a step failed (code `build-step-failed`), the engine refused or disconnected.
         StorageError: a file of the context is gone or was changed.
         Exception: what `cancel` raises; the engine stops the build then.
     """
@@ -144,7 +144,7 @@ def remove_stage(engine: Engine, value: str, *, tries: int = 20, pause: Callable
             if not mine:
                 return
         except (DockerException, EngineError, OSError):
-            return  # the engine is away: the next build removes what is left
+            return  # the engine is unavailable: the next build removes what is left
         pause(0.1)
 
 

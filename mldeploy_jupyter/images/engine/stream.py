@@ -86,7 +86,7 @@ class EngineStream:
                 item = self._queue.get(timeout=_POLL)
             except queue.Empty:
                 if time.monotonic() - last > self._idle:
-                    self._engine.ping(PING_SECONDS)  # a step that prints nothing is no reason to end
+                    self._engine.ping(PING_SECONDS)  # a step that prints nothing is not a reason to end
                     last = time.monotonic()
                 continue
             last = time.monotonic()

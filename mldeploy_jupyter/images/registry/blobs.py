@@ -267,7 +267,7 @@ def _range_end(header: str, otherwise: int) -> int:
 def download_blob(
     registry: Registry, repository: str, digest: str, size: int, target: Path, tell: Tell = lambda count: None
 ) -> None:
-    """Writes a verified blob to the file `target`, whole or not at all. Goes on where a lost connection has ended.
+    """Writes a verified blob to the file `target`, whole or not at all. Continues where a lost connection has ended.
 
     Raises `ImageError`, and `OSError` where the file cannot be written.
     """

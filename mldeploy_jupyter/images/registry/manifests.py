@@ -62,7 +62,7 @@ def parse_manifest(text: bytes, media_type: str = "", name: str = "the image") -
     try:
         data = json.loads(text)
         if not isinstance(data, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
     except ValueError as error:
         raise _damaged(name, str(error)) from None
     kind = data.get("mediaType") or media_type.partition(";")[0].strip()
@@ -121,7 +121,7 @@ def choose_platform(index: Manifest, platform: str, name: str) -> str:
     for entry in index.data["manifests"]:
         described = entry.get("platform") or {}
         if not isinstance(described, dict) or described.get("os") in (None, "unknown"):
-            continue  # an attestation, which is no image
+            continue  # an attestation, which is not an image
         text = "/".join(str(described[key]) for key in ("os", "architecture", "variant") if described.get(key))
         found.append(text)
         if (described.get("os"), described.get("architecture")) == (system, architecture):

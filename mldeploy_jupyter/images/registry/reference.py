@@ -46,7 +46,7 @@ class Reference:
 def parse_reference(text: str) -> Reference:
     """The parts of a reference. As for Docker, `python:3.11` is `docker.io/library/python:3.11`.
 
-    Raises `ImageError` for what is no reference.
+    Raises `ImageError` for what is not a reference.
     """
     rest, at, digest = text.strip().partition("@")
     first, slash, below = rest.partition("/")
@@ -61,13 +61,13 @@ def parse_reference(text: str) -> Reference:
         repository = f"library/{repository}"
     problem = ""
     if not _HOST.fullmatch(registry):
-        problem = f"{registry!r} is no registry's address"
+        problem = f"{registry!r} is not a registry's address"
     elif not _REPOSITORY.fullmatch(repository) or len(repository) > 255:
-        problem = f"{repository!r} is no repository: its names are lower-case letters, digits and . _ -"
+        problem = f"{repository!r} is not a repository: its names are lower-case letters, digits and . _ -"
     elif colon and not _TAG.fullmatch(tag):
-        problem = f"{tag!r} is no tag"
+        problem = f"{tag!r} is not a tag"
     elif at and not _DIGEST.fullmatch(digest):
-        problem = f"{digest!r} is no sha256 digest"
+        problem = f"{digest!r} is not a sha256 digest"
     if problem:
         raise ImageError(
             f"{text!r} does not name an image",

@@ -71,7 +71,7 @@ def take_priority() -> None:
 def main() -> None:
     order, arrived = read_order(lambda count: os.read(STDIN, count))
     outbox = Outbox(os.dup(STDOUT))
-    os.dup2(STDERR, STDOUT)  # what a library prints is no message
+    os.dup2(STDERR, STDOUT)  # what a library prints is not a message
     take_priority()
     gc.disable()  # a collection would be measured as latency; between turns there is one
     if sys.platform == "win32":

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence, Set
 from itertools import accumulate
 from time import monotonic
 
-PROBE_SECONDS = 0.005  # between two looks at the time, also while no request is due
+PROBE_SECONDS = 0.005  # between two checks of the time, also while no request is due
 
 STANDSTILL_SECONDS = 1.0  # without a look: the process was stopped, or the machine; no load makes a loop as late
 

@@ -35,7 +35,7 @@ LEAD_SECONDS = 0.005  # between the decision to begin a turn and its first reque
 
 WARMUP_TIMEOUTS = 3  # in a row, after which the rest of the warm-up is left out
 
-RAMP_SHARE = 0.5  # of the requests of a step that must be answered well for the ramp to go on
+RAMP_SHARE = 0.5  # of the requests of a step that must be answered well for the ramp to continue
 
 
 class Load:

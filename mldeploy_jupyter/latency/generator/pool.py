@@ -135,7 +135,7 @@ class Pool:
         self._settle()
 
     def renew_key(self) -> None:
-        """Asks the parent for the key, while requests go on with the old one."""
+        """Asks the parent for the key, while requests continue with the old one."""
         if not self._asked:
             self._asked = True
             self._ask_key(self.index)

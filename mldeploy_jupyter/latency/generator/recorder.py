@@ -1,4 +1,4 @@
-"""Writes the samples, and keeps the counts and the rough quantiles that are shown while the run goes on."""
+"""Writes the samples, and keeps the counts and the rough quantiles that are shown while the run is in progress."""
 
 from __future__ import annotations
 

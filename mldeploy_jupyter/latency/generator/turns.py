@@ -69,9 +69,9 @@ class Turn:
 
 
 class OpenTurn(Turn):
-    """Requests at the moments of `due`: seconds of the service's own time in this step, which goes on in its next turn.
+    """Sends requests at the moments of `due`, in seconds of the service's own time, which continues in its next turn.
 
-    `due` yields the first moment that is not in this turn as well; `left` keeps it for the next.
+    `due` also yields the first moment after this turn; `left` keeps it for the next.
     """
 
     def __init__(self, sender: Sender, blocks: list[Block], begin: float, due: Iterator[float], left: float) -> None:

@@ -65,7 +65,7 @@ class RunView:
         self._drawn, self._drawn_at = "", float("-inf")
 
     def wait(self) -> LatencyResult:
-        """Shows the run while it goes on and the figure at its end. Returns the result."""
+        """Shows the run while it is in progress and the figure at its end. Returns the result."""
         if self._live:
             self._draw("Measuring…")
         try:

@@ -20,7 +20,7 @@ _HEAD = re.compile(rb'\{"seq":(\d{1,15}),"time":"([^"\\]*)","stage":"[^"\\]*","k
 
 
 def journal_line(event: Event, started: str) -> Line | None:
-    """The event as a line of the log, None for one that is no line. `started` is the time of the journal's begin.
+    """The event as a line of the log, None for one that is not a line. `started` is the time of the journal's begin.
 
     The line's number is the event's `seq`, so it is the same for every reader.
     """

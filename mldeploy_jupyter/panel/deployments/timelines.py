@@ -71,7 +71,7 @@ def open_journal(found: Deployment) -> IO[bytes]:
             return io.BytesIO()
     try:
         archived = found.folder.open_artifacts().open_file(f"journals/{found.record.id}.jsonl")
-    except MldeployError:  # the artifacts are away: what the record knows is shown
+    except MldeployError:  # the artifacts are unavailable: what the record knows is shown
         archived = None
     return archived or io.BytesIO()
 

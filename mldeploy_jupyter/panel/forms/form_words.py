@@ -8,7 +8,7 @@ from typing import Any
 
 from mldeploy_jupyter.commands.grammar import Command, Param
 
-WIDTH = 88  # columns of a command in the preview; a longer one goes on in the next line
+WIDTH = 88  # columns of a command in the preview; a longer one continues in the next line
 
 
 def make_words(command: Command, values: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Begins a latency run in a process of its own, which goes on when the caller ends: a panel's kernel, for example."""
+"""Begins a latency run in a process of its own, which continues when the caller ends: a panel's kernel, for example."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ from mldeploy_jupyter.panel.services.descriptions import find_service
 
 # What reads runs is imported by the functions: a first panel would wait for it, and few measure.
 
-LOAD = ("rate", "users", "arrivals", "duration")  # parameters that go on as they are
+LOAD = ("rate", "users", "arrivals", "duration")  # parameters that are passed on unchanged
 
 
 def answer_start(context: PanelContext, parameters: dict[str, Any]) -> dict[str, str]:
-    """The answer to `latency.start`: begins a run in a process of its own, which goes on without this one.
+    """The answer to `latency.start`: begins a run in a process of its own, which continues without this one.
 
-    Raises as `launch_latency` does, and `UserErrorException` while another run of the service goes on.
+    Raises as `launch_latency` does, and `UserErrorException` while another run of the service is in progress.
     """
     from mldeploy_jupyter.api.webservices.latency.preparation import NoSample
     from mldeploy_jupyter.latency import saved

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
     from mldeploy_jupyter.deployment import Glance, Glances
 
-LOOK_SECONDS = 5.0  # between two looks at every service's folder: what changes it also changes the store, mostly
+LOOK_SECONDS = 5.0  # between two checks of every service's folder: what changes it also changes the store, mostly
 RUNNER_SECONDS = 5.0  # between two questions whether a deployment that another machine runs has been abandoned
-REMOTE_SECONDS = 1.0  # between two questions to a store that is no file
+REMOTE_SECONDS = 1.0  # between two questions to a store that is not a file
 
 _NEVER = float("-inf")
 

@@ -23,7 +23,7 @@ from mldeploy_jupyter.panel.deployments.timelines import (
 )
 from mldeploy_jupyter.panel.watching.watch import FULL_SECONDS, NEVER, Backlog, Tools, View, Watch, send_lines
 
-POLL_SECONDS = 0.1  # between two looks at the journal's size
+POLL_SECONDS = 0.1  # between two checks of the journal's size
 TIMELINE_SECONDS = 0.25  # at least, between two timelines
 SILENT_SECONDS = 2.0  # without an event, after which the runner is checked
 EVENTS_AT_ONCE = 5000  # of an archived journal

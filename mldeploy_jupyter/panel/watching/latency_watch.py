@@ -8,7 +8,7 @@ from typing import Any
 from mldeploy_jupyter.panel.context import PanelContext
 from mldeploy_jupyter.panel.watching.watch import NEVER, Tools, Watch
 
-POLL_SECONDS = 0.5  # between two looks at the files
+POLL_SECONDS = 0.5  # between two checks of the files
 UNSEEN_SECONDS = 5.0  # the same while no view is visible
 SHARE = 0.2  # of one core at most, for the statistics of what has been measured so far
 

@@ -190,7 +190,7 @@ class _Source:
         try:
             self._rows.refresh()
             self.error, self._errors = None, 0
-        except Exception as error:  # a store that is away, or whatever it is: no other workspace suffers
+        except Exception as error:  # a store that is unavailable, or whatever it is: no other workspace suffers
             self.error = error
             self._errors += 1
             self._read_at = self._tools.clock() + pause_after(self._errors)

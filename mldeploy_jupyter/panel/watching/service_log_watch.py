@@ -9,7 +9,7 @@ from mldeploy_jupyter.panel.services.log import open_log
 from mldeploy_jupyter.panel.watching.watch import FULL_SECONDS, Backlog, Tools, View, Watch
 
 BUSY_SECONDS = 0.1  # between two looks while lines come
-IDLE_SECONDS = 2.0  # between two looks at a log that is quiet
+IDLE_SECONDS = 2.0  # between two checks of a log that is quiet
 QUIET_AFTER = 10.0  # seconds without a line
 UNSEEN_SECONDS = 10.0  # between two polls while no view is visible
 BATCHES_A_LOOK = 10  # of up to 500 lines

@@ -10,7 +10,7 @@ from mldeploy_jupyter.panel.services.descriptions import describe_services, find
 from mldeploy_jupyter.panel.watching.health import record_health
 from mldeploy_jupyter.panel.watching.watch import Tools, Watch
 
-ROW_SECONDS = 2.0  # between two looks at the row and the files of a service
+ROW_SECONDS = 2.0  # between two checks of the row and the files of a service
 DEPLOYING_SECONDS = 0.5  # the same while it is being deployed
 STATUS_SECONDS = 10.0  # between two questions to the service itself
 HEALTH_SECONDS = 60.0  # after which a health that has not changed is sent again: views say when it was checked

@@ -68,8 +68,8 @@ class Subscriptions:
 
     `clock` is a monotonic clock in seconds and `stat` is `os.stat`. `start` runs the loop of the watching thread, and
     `ask` runs what may have to wait for a store or a service; each in a thread of its own by default. `poll_seconds`
-    are those between two looks at all workspaces. Threads and files end with the last subscription. An error while
-    watching, such as a store that is away, is tried again until it is over; a view whose `send` raises is dropped.
+    are those between two checks of all workspaces. Threads and files end with the last subscription. After an error
+    while watching, such as an unavailable store, watching is tried again; a view whose `send` raises is dropped.
     """
 
     def __init__(

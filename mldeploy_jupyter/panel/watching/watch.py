@@ -18,7 +18,7 @@ NEVER = float("inf")
 
 FULL_SECONDS = 0.05  # until a view that is full is looked at again: it takes a few megabytes in that time
 
-RETRY_SECONDS = 1.0  # after an error, such as a store that is away; twice as long after each further one
+RETRY_SECONDS = 1.0  # after an error, such as a store that is unavailable; twice as long after each further one
 RETRY_LIMIT = 8.0
 
 
@@ -27,7 +27,7 @@ class Tools:
     """What watches are made with.
 
     `ask` runs a function that may have to wait, outside the watching thread. `wake` makes that thread look at what is
-    due. `poll_seconds` are those between two looks at all workspaces.
+    due. `poll_seconds` are those between two checks of all workspaces.
     """
 
     clock: Callable[[], float]
@@ -78,7 +78,7 @@ class Watch(ABC):
         self._look_errors = self._ask_errors = 0  # in a row
         self._retry_at = float("-inf")
         self._is_asking = False
-        self._was_answered = False  # set by another thread, so it is no part of `_due`
+        self._was_answered = False  # set by another thread, so it is not part of `_due`
         self.views: list[View] = []
 
     @property
@@ -105,7 +105,9 @@ class Watch(ABC):
         try:
             self._due = self._look(self._tools.clock())
             self._look_errors = 0
-        except Exception:  # whatever it is, such as a store that is away: the views wait, and no other watch suffers
+        except (
+            Exception
+        ):  # whatever it is, such as a store that is unavailable: the views wait, and no other watch suffers
             self._look_errors += 1
             self._due = self._tools.clock() + pause_after(self._look_errors)
 

@@ -21,7 +21,7 @@ __all__ = ["AMLRequest", "rawhttp", "wsgi_environ"]
 class AMLRequest(Request):
     """An HTTP request, with the interface of a Flask request: `args`, `form`, `files`, `headers`, `get_json()`, ...
 
-    A body that is no JSON raises werkzeug's `BadRequest` in `get_json()`, which is answered 400 unless the script
+    A body that is not JSON raises werkzeug's `BadRequest` in `get_json()`, which is answered 400 unless the script
     catches it. Size is limited by the service's `max_request_body_mb` alone.
     """
 

@@ -87,7 +87,7 @@ _NAMESPACES = ("azureml", "azureml.contrib")
 
 
 def attributes_of(module: str) -> dict[str, Any]:
-    """The attributes of a module that is replaced, but for those that wait until it is imported."""
+    """The attributes of a module that is replaced, except for those that wait until it is imported."""
     return {**NAMES.get(module, {}), **{name: _v1_value(name) for name in v1_names.EVERY_NAME.get(module, ())}}
 
 

@@ -173,7 +173,7 @@ EVERY_NAME = {module: (*names, *IMPORTED_TOO.get(module, "").split()) for module
 
 
 class NotOffered(NamedTuple):
-    """Why a package of v1 is not offered, and what to do in a notebook in place of it."""
+    """Why a package of v1 is not offered, and what to do in a notebook instead of it."""
 
     why: str
     hint: str

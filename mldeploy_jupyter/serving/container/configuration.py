@@ -44,7 +44,7 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class Configuration:
-    """`settings` are complete but for `app_root`. `image_app` is the image's copy of the code and models.
+    """`settings` are complete except for `app_root`. `image_app` is the image's copy of the code and models.
 
     `origin` is a digest of the image's configuration and MLDEPLOY_SETTINGS: when it differs from that of the start
     before, the state of that start is ignored. `stated` are the names that MLDEPLOY_SETTINGS gave. `listener` is
@@ -121,7 +121,7 @@ def _read_seconds(environ: Mapping[str, str], name: str, default: float) -> floa
     try:
         return max(0.0, float(environ.get(name) or default))
     except ValueError:
-        raise ConfigurationError(f"{name} is no number: {environ[name]!r}", "give seconds, such as 5") from None
+        raise ConfigurationError(f"{name} is not a number: {environ[name]!r}", "give seconds, such as 5") from None
 
 
 def _parse_object(text: str, name: str) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def listen_address(environ: Mapping[str, str]) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise ConfigurationError(f"MLDEPLOY_LISTEN is no address: {text!r}", "give one such as 0.0.0.0:5001")
+        raise ConfigurationError(f"MLDEPLOY_LISTEN is not an address: {text!r}", "give one such as 0.0.0.0:5001")
     return host, int(port)
 
 

@@ -192,7 +192,7 @@ class _ContainerService:
     def _stand_by(self) -> dict[str, Any]:
         """Loads and probes what the image holds, and serves it when it is told to take over."""
         folder, pool = self._configuration.folder, self._arbiter.pool
-        (folder / TAKE_OVER_FILE).unlink(missing_ok=True)  # of a take-over that did not happen: the other one goes on
+        (folder / TAKE_OVER_FILE).unlink(missing_ok=True)  # of a take-over that did not happen: the other one continues
         standby = self._standby = Standby(
             self._arbiter,
             lambda old: RemotePredecessor(old, folder, pool.adopt_connections, self._log),

@@ -73,7 +73,7 @@ class Channel:
         return self._sock.fileno()
 
     def close_descriptor(self) -> None:
-        """Closes this process's copy only, where another process goes on using the same end."""
+        """Closes this process's copy only, where another process continues using the same end."""
         self._sock.close()
 
     def close(self) -> None:

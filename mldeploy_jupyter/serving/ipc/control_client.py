@@ -42,7 +42,7 @@ def call(
     `failure`.
 
     Raises:
-        NoAnswer: the supervisor exceeds `timeout`, or answers nothing. A deployment that it has begun goes on.
+        NoAnswer: the supervisor exceeds `timeout`, or answers nothing. A deployment that it has begun continues.
         ControlError: no supervisor listens, or it goes away.
     """
     with socket.socket(socket.AF_UNIX) as connection:
@@ -64,7 +64,7 @@ def call(
             raise NoAnswer(f"the supervisor at {path} did not answer within {wait:g} s") from error
         except (OSError, ValueError) as error:
             raise ControlError(f"the supervisor at {path} cannot be reached: {error}") from error
-    raise ControlError(f"the supervisor at {path} went away before it answered")
+    raise ControlError(f"the supervisor at {path} closed the connection before it answered")
 
 
 def _read_lines(connection: socket.socket, path: str, timeout: float | None) -> Iterator[bytes]:

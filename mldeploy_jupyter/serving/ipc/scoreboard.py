@@ -63,7 +63,7 @@ _SLOT_BYTES = (_STATE_START + 4095) // 4096 * 4096  # whole pages
 # -- more 64-bit fields, in the rest of the last page: processes of earlier versions find the others where they were
 
 # Whether it accepts connections; while it leaves those that wait to others, since when it is busy, else 0; how many
-# calls go on although their request is over; when it last accepted a connection. Times in microseconds, monotonic.
+# calls continue although their request is over; when it last accepted a connection. Times in microseconds, monotonic.
 # The last one is the supervisor's: whether the worker must accept none, although it may not have read the order yet.
 ACCEPTING, LEAVING, UNFINISHED, ACCEPTED_AT, PAUSED = range(5)
 _STATE_FIELDS = 5
@@ -308,7 +308,7 @@ class Scoreboard:
         """The other workers that accept connections for the same revision; free are those that accepted none `since`.
 
         `busy_since` is the time that the others are compared with.
-        A worker with a call that goes on after its deadline does not count: it may hang.
+        A worker with a call that continues after its deadline does not count: it may hang.
         """
         words, revision = self._words, slot.fields[REVISION]
         accepting = free = sooner = False

@@ -36,7 +36,7 @@ class Stream(io.TextIOBase):
     `flush` emits ends with a carriage return; the rest of that line, such as the next state of a progress bar, begins
     with one, and replaces it for readers (`core.text.without_overwritten`). States of a bar are emitted at most five
     times a second, and its last one. A line of more than 65,536 characters is emitted in pieces. `close` only flushes:
-    the service goes on, and so do later prints.
+    the service continues, and so do later prints.
     """
 
     def __init__(

@@ -139,7 +139,7 @@ def flush_access() -> None:
 
 
 def _write(lines: str) -> None:
-    """Writes whole lines. If the reader is gone they are lost, but the service goes on."""
+    """Writes whole lines. If the reader is gone they are lost, but the service continues."""
     if _fd < 0:
         return
     data = memoryview(lines.encode("ascii"))

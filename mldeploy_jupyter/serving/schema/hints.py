@@ -131,7 +131,7 @@ def _scalar_node(hint: Any) -> HintNode | None:
 
 
 def _unaliased(alias: Any, arguments: tuple[Any, ...]) -> Any:
-    """The hint that an alias stands for, with `arguments` in place of its type parameters."""
+    """The hint that an alias stands for, with `arguments` instead of its type parameters."""
     value = alias.__value__
     given = dict(zip(alias.__type_params__, arguments, strict=False))
     parameters = getattr(value, "__parameters__", ())

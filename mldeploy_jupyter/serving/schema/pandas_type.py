@@ -174,7 +174,7 @@ class PandasParameterType(BuiltinParameterType):
             raise ValidationError(where, f"wrong columns: {'; '.join(parts)}", hint)
 
     def _renamed(self, rows: list[Row], where: str) -> list[Row]:
-        """The rows with the sample's names in place of theirs, by position."""
+        """The rows with the sample's names instead of theirs, by position."""
         given = self._names_in(rows)
         if set(given) == set(self.names) or not self.enforce_shape:
             return rows

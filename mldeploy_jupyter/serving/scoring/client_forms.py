@@ -16,7 +16,7 @@ _SCALARS = frozenset({"string", "number", "integer", "boolean"})
 
 
 def join_null(schema: Schema) -> Schema:
-    """The schema with `type: [T, null]` in place of `anyOf: [{type: T}, {type: null}]`, for scalars.
+    """The schema with `type: [T, null]` instead of `anyOf: [{type: T}, {type: null}]`, for scalars.
 
     openapi-generator fails with `anyOf` and a type that is null alone, openapi-python-client with an object or an array
     in a list of types.

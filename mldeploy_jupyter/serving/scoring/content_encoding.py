@@ -50,7 +50,7 @@ def _inflate(body: bytes, limit: int) -> bytes:
     has_zlib_frame = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
     data, rest = _read_member(body, _ZLIB if has_zlib_frame else _RAW, limit)
     if rest:
-        raise zlib.error("there is data behind its end")
+        raise zlib.error("there is data after its end")
     return data
 
 

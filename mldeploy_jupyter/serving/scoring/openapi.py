@@ -226,7 +226,7 @@ def _replace_keywords(schema: dict[str, Any], found: dict[str, Any]) -> None:
 
 
 def _replace_types(found: dict[str, Any], nullable: str) -> None:
-    """One type in place of a list of types, null as the flag `nullable`, and no type where there are several."""
+    """One type instead of a list of types, null as the flag `nullable`, and no type where there are several."""
     types = found.get("type")
     if types is None:
         return

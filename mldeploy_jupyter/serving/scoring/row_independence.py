@@ -79,7 +79,7 @@ def _other_rows(value: Any) -> Any:
 
 
 def _is_close(one: Any, other: Any) -> bool:
-    """Whether two JSON values are equal, but for the rounding of numbers."""
+    """Whether two JSON values are equal, except for the rounding of numbers."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, (int, float)) and isinstance(other, (int, float)):

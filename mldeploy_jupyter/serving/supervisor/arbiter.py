@@ -126,7 +126,7 @@ class Arbiter:
 
         The old workers stop accepting first. For a moment new connections wait in the kernel's queue, so no client is
         answered by the new revision and then, on its next connection, by the old one. With `new_port`, the old workers
-        go on accepting at the old port until they drain. Raises `Aborted` when a new worker is lost.
+        continue accepting at the old port until they drain. Raises `Aborted` when a new worker is lost.
         """
         pool = self.pool
         old = predecessor or LivePredecessor(pool, self._remove_working_folder, pausing=not new_port)
@@ -157,7 +157,7 @@ class Arbiter:
             threading.Thread(target=self._respawner.refill, args=(generation, 0), daemon=True).start()
 
     def restart(self, emit: Emit) -> dict[str, Any]:
-        """Replaces the live workers one by one. When one cannot be replaced, it and the rest go on serving."""
+        """Replaces the live workers one by one. When one cannot be replaced, it and the rest keep serving."""
         workers = list(self.pool.live.workers) if self.pool.live else []
         for worker in workers:
             try:

@@ -67,7 +67,7 @@ class ControlServer:
             (self._folder / "supervisor.json").unlink(missing_ok=True)
 
     def _serve_client(self, connection: socket.socket, handle: Handle) -> None:
-        """Reads one request, sends events and one answer. Goes on when the client disconnects or does not read."""
+        """Reads one request, sends events and one answer. Continues when the client disconnects or does not read."""
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_TIMEOUT, 0))
         lock = threading.Lock()
         disconnected = False

@@ -19,7 +19,7 @@ class Predecessor(Protocol):
         """Stops accepting connections. Those that are open are still served."""
 
     def resume(self) -> None:
-        """Goes on after `pause`, because the switch failed."""
+        """Continues after `pause`, because the switch failed."""
 
     def retire(self) -> None:
         """Hands over the idle connections; returns when it has. Then finishes what it has, and ends."""

@@ -14,7 +14,7 @@ LAST_REQUEST_WAIT = 2.0  # seconds for workers to tell their last request
 
 
 class ProbeError(Exception):
-    """The worker did not answer as it must. `response` is the body of its answer, as data if it is JSON."""
+    """The worker did not answer as required. `response` is the body of its answer, as data if it is JSON."""
 
     def __init__(self, text: str, response: Any = None) -> None:
         super().__init__(text)

@@ -48,7 +48,7 @@ class Rollouts:
         self._lock = threading.Lock()
 
     def deploy(self, request: dict[str, Any], emit: Emit, hold: Hold | None = None) -> dict[str, Any]:
-        """Loads, probes and switches to `request["settings"]`. Goes on when the client disconnects.
+        """Loads, probes and switches to `request["settings"]`. Continues when the client disconnects.
 
         `hold` waits before the switch.
         """

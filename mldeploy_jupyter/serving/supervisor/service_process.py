@@ -106,7 +106,7 @@ def claim_folder(folder: Path) -> int | None:
     """Locks the folder and clears what a supervisor that was killed left there; None when another one holds it.
 
     The lock is a descriptor, and lasts as long as the process. Raises `FileNotFoundError` where the folder is missing:
-    the service was deleted while this process started, or its workspace is away.
+    the service was deleted while this process started, or its workspace is unavailable.
     """
     with contextlib.suppress(
         PermissionError
@@ -124,7 +124,7 @@ def claim_folder(folder: Path) -> int | None:
 
 
 class ServiceProcess:
-    """The supervisor in this process. `stop_seconds` is how long a signal lets requests in flight go on.
+    """The supervisor in this process. `stop_seconds` is how long a signal lets requests in flight continue.
 
     For `stop_delay` seconds before that, it still accepts requests, and `/ready` tells others to send no more.
     `shared` and `standby` are those of `WorkerPool`.

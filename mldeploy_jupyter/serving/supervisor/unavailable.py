@@ -39,7 +39,7 @@ class UnavailableResponder:
         self._active.clear()
 
     def end(self) -> None:
-        """As `pause`, for ever."""
+        """As `pause`, forever."""
         self._ended = True
         self._active.clear()
 

@@ -62,7 +62,7 @@ class Limits:
                 self._begin_replacement(worker)
 
     def _begin_replacement(self, worker: WorkerProcess) -> None:
-        """Replaces a worker in another thread, so that this one goes on checking its memory.
+        """Replaces a worker in another thread, so that this one continues checking its memory.
 
         Does nothing while another worker is being replaced; a later check then tries again.
         """

@@ -112,7 +112,7 @@ class WorkerPool:
             found = workers + self.zygotes.list_processes()
             try:
                 record_processes(self.folder, [pid for pid, _ in found], [mark for _, mark in found])
-            except OSError as error:  # a full disk is no reason to stop serving
+            except OSError as error:  # a full disk is not a reason to stop serving
                 self.log.write(f"the workers cannot be written down: {error}")
 
     # -- spawning and removing

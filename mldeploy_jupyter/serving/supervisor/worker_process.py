@@ -41,7 +41,7 @@ class WorkerProcess:
 
     `events` gets the messages about the worker's start, then one `{"event": "exit"}`. `on_message(worker, message,
     fds)` gets its later messages. `on_exit(worker)` is called when the worker is dead and its whole process group is
-    gone. `on_line(text, level)`, if set, gets each line of output that is no entry about a request.
+    gone. `on_line(text, level)`, if set, gets each line of output that is not an entry about a request.
     """
 
     def __init__(self, settings: Settings, log: ServiceLog, scoreboard: Scoreboard | None = None) -> None:

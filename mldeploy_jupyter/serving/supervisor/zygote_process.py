@@ -95,7 +95,7 @@ class ZygoteProcess:
     def import_modules(self, names: list[str], give_up: Callable[[], bool]) -> bool:
         """Orders the import of `names` and waits for all ordered imports.
 
-        Returns False when `give_up()` became true first; the imports then go on.
+        Returns False when `give_up()` became true first; the imports then continue.
         """
         self.begin_imports(names)
         if not self._greeted:

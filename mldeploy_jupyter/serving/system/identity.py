@@ -25,7 +25,7 @@ def open_folder(folder: Path) -> int:
 
 
 def is_removed(descriptor: int) -> bool:
-    """Whether the folder of the descriptor was deleted. One that was moved, or whose disk is away, was not."""
+    """Whether the folder of the descriptor was deleted. One that was moved, or whose disk is unavailable, was not."""
     try:
         return os.fstat(descriptor).st_nlink == 0
     except OSError:

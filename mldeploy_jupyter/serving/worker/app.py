@@ -242,7 +242,7 @@ class App:
     def _admit_other(self, exchange: Exchange) -> Response | None:
         if exchange.path not in _OPEN_PATHS and exchange.path != "/swagger.json" and exchange.path not in self._answers:
             slash = exchange.path.startswith("/score/")
-            hint = f"The service answers at /score{', without a slash behind it' if slash else ''}."
+            hint = f"The service answers at /score{', without a trailing slash' if slash else ''}."
             return error_response(404, "not-found", f"no such path: {exchange.path}", exchange.path, hint)
         return None if exchange.method in ("GET", "HEAD") else _not_allowed(exchange.method, ("GET", "HEAD"))
 

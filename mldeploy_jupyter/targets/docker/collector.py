@@ -110,7 +110,7 @@ class LogCollector:
     def follow(self, going_on: Callable[[], bool]) -> None:
         """Copies lines as they come until `going_on` is false; waits while another process copies.
 
-        Waits for an unavailable engine; the log says when it went away and came back.
+        Waits for an unavailable engine; the log says when it became unavailable and came back.
         """
         while going_on():
             with self._lock() as file:
@@ -256,7 +256,7 @@ class _Follower:
             return
         if self._away_since:
             since, self._away_since = self._away_since, ""
-            self.file.note(f"the container engine was away from {since} to {utc_now()}, and is back")
+            self.file.note(f"the container engine was unavailable from {since} to {utc_now()}, and is back")
             self.file.save()
 
     def _begin(self, engine: Engine, container: ServiceContainer) -> None:
@@ -274,11 +274,11 @@ class _Follower:
         ).start()
 
     def _read(self, container: ServiceContainer, stream: Any) -> None:
-        """Reads a container's output to its end: the container ended, the engine went away, or it was closed."""
+        """Reads a container's output to its end: the container ended, the engine disconnected, or it was closed."""
         with suppress(Exception):
             for frame in stream:
                 self._queue.put((container, [split_stamp(frame)]))
-        with suppress(Exception):  # where the engine went away, its socket is still open
+        with suppress(Exception):  # where the engine disconnected, its socket is still open
             stream.close()
         self._queue.put((container, None))
 

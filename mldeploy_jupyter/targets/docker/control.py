@@ -39,7 +39,7 @@ class ContainerGone(Exception):
     """The container does not run, or ended before it answered. `errors` is what the program printed as its error."""
 
     def __init__(self, errors: str = "") -> None:
-        super().__init__(errors or "the container went away before it answered")
+        super().__init__(errors or "the container closed the connection before it answered")
         self.errors = errors
 
 

@@ -36,7 +36,7 @@ def describe_service(containers: ServiceContainers, layout: Layout, folder: Path
 def describe_image(containers: ServiceContainers, layout: Layout) -> dict[str, Any]:
     """The image of what serves: its name, `image_id`, and `receipt`, the part of it that the labels have.
 
-    Code that a reload has put into the container is no part of the image; the receipt then names no bundle.
+    Code that a reload has put into the container is not part of the image; the receipt then names no bundle.
     """
     assert layout.serving is not None
     id = str(containers.inspect(layout.serving).get("Image") or "")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"]  # of a container, which may change a service's state
 
-RETRY_SECONDS = 5.0  # before an engine that was away is asked for its events again
+RETRY_SECONDS = 5.0  # before an engine that was unavailable is asked for its events again
 
 
 class ContainerGlances:

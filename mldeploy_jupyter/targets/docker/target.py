@@ -204,7 +204,7 @@ class DockerTarget:
         if folder.exists():
             raise WebserviceException(
                 f"the folder of {service.name} could not be removed: {folder}",
-                why=str(errors[0]) if errors else "a file was made in it meanwhile",
+                why=str(errors[0]) if errors else "another process created a file in it",
                 hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
             )
         emit("", "log", "no container, no volume and no file is left")
@@ -213,7 +213,7 @@ class DockerTarget:
         """Removes the service from the engine, and the images that only it used; keys and log on this machine stay.
 
         Raises:
-            TargetFailure: the engine is away, or something could not be removed.
+            TargetFailure: the engine is unavailable, or something could not be removed.
         """
         with _engine_failures():
             containers = self._containers(service)
@@ -261,7 +261,7 @@ class DockerTarget:
         return ""
 
     def is_running(self, name: str) -> bool:
-        """Whether a container of the service runs. True while the engine is away, since one may run."""
+        """Whether a container of the service runs. True while the engine is unavailable, since one may run."""
         try:
             found = self._containers(ServiceRecord(name, "docker"), AWAY_SECONDS).find()
         except EngineError:
@@ -412,7 +412,7 @@ class DockerTarget:
     def _may_write(self, service: ServiceRecord) -> bool:
         """Whether the service may write more to its log.
 
-        While the engine is away, one that has been live may: the engine starts it again.
+        While the engine is unavailable, one that has been live may: the engine starts it again.
         """
         try:
             found = self._containers(service, AWAY_SECONDS).find()
@@ -437,7 +437,7 @@ def _engine_failures(stage: str = "") -> Iterator[None]:
 def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
     if not answer.get("ok"):
         raise WebserviceException(
-            f"{service.name} did not do it",
+            f"{service.name} did not carry out the request",
             why=str((answer.get("failure") or {}).get("message", "no reason was given")),
             hint=f"see its log with `mldeploy service get-logs -n {service.name}`",
         )

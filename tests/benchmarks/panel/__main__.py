@@ -16,7 +16,7 @@
 Every figure is a median, with the least and the greatest value. Page, kernel and server share the machine's processors
 with whatever else runs, so the load average is in the first line. With `--trace` the steps between kernel and page are
 printed for each panel of part 2. Chromium has no way to hide a headless page, so part 4 tells the page that it is
-hidden: timers go on as before, and what the page costs then is an upper limit.
+hidden: timers continue as before, and what the page costs then is an upper limit.
 """
 
 from __future__ import annotations

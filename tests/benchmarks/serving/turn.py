@@ -137,7 +137,7 @@ def _said_where(folder: Path) -> Running | None:
 
 
 def settle(running: Running, patience: float = 20.0) -> None:
-    """Waits until the server does nothing by itself: some go on importing or starting for a while."""
+    """Waits until the server does nothing by itself: some continue importing or starting for a while."""
     deadline, before = time.monotonic() + patience, processes.cpu_seconds(running.pids)
     while time.monotonic() < deadline:
         time.sleep(0.5)

@@ -327,7 +327,7 @@ def test_an_interrupt_ends_only_the_waiting(cli: Cli) -> None:
         finally:
             waiting.kill()
     assert (waiting.returncode, out) == (130, "")
-    assert "the deployment goes on" in err and "mldeploy service wait slow" in err and "Traceback" not in err
+    assert "the deployment continues" in err and "mldeploy service wait slow" in err and "Traceback" not in err
     assert cli.json("service", "show", "slow")["state"] == "Transitioning"
 
     late = cli.run("service", "wait", "slow", "--timeout-sec", "0.2")

@@ -1,4 +1,4 @@
-"""A runner whose workspace is away for AWAY seconds, as on a disk that is mounted again. Run by test_store_away.py."""
+"""A runner whose workspace is unavailable for AWAY seconds, as on a remounted disk. Run by test_store_away.py."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def update(site: Site, service: Webservice, **options: bool) -> None:
 
 
 def gated(site: Site, then: str = "pass") -> Path:
-    """Writes a script whose `init()` waits until the file that is returned exists, and then goes on with `then`."""
+    """Writes a script whose `init()` waits until the file that is returned exists, and then continues with `then`."""
     gate = site.folder / "gate"
     site.write(GATED.format(gate=str(gate), then=then))
     return gate

@@ -1,6 +1,6 @@
 """Every file of a workspace empty, cut, garbage, of wrong types, of a newer version or missing; and every bad row.
 
-Whatever is damaged: no command ends in a traceback, a running service goes on answering and can be stopped and deleted,
+Whatever is damaged: no command ends in a traceback, a running service keeps answering and can be stopped and deleted,
 and one bad row hides no other.
 """
 
@@ -239,7 +239,7 @@ def test_a_bad_row_hides_no_other(site: Site, monkeypatch: pytest.MonkeyPatch, v
 
 
 def _set_data(store: sqlite3.Connection, table: str, where: str, value: str) -> None:
-    """Writes the value where JSON should be; where a NULL is refused, a text that is no JSON."""
+    """Writes the value where JSON should be; where a NULL is refused, a text that is not JSON."""
     try:
         store.execute(f"UPDATE mldeploy_{table} SET data = {value} WHERE {where}")
     except sqlite3.IntegrityError:

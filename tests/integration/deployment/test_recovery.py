@@ -132,7 +132,7 @@ def test_a_suspended_runner_learns_how_its_deployment_ended(site: Site) -> None:
     stop_process(record.runner["pid"])  # as a laptop that sleeps
     gate.touch()
     try:
-        wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not go on")
+        wait_until(lambda: status().revision == 2, what=lambda: "the supervisor did not continue")
     finally:
         os.kill(record.runner["pid"], signal.SIGCONT)
     service.wait_for_deployment(timeout_sec=240)
@@ -154,7 +154,7 @@ def test_a_runner_that_a_signal_has_stopped_is_found_within_seconds(site: Site, 
     if started == "deploy":
         with pytest.raises(DeploymentInterrupted):
             service.wait_for_deployment(timeout_sec=240)
-    else:  # the supervisor goes on by itself, and can be told to stop
+    else:  # the supervisor continues by itself, and can be told to stop
         assert service.state == "Transitioning" and service.cancel()
         with pytest.raises(DeploymentCancelled):
             service.wait_for_deployment(timeout_sec=240)

@@ -1,4 +1,4 @@
-"""Tokens in place of keys, from the API and the command line, over a real service."""
+"""Tokens instead of keys, from the API and the command line, over a real service."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_service_with_tokens(site: Site) -> None:
 def test_an_update_goes_from_keys_to_tokens_and_back(site: Site) -> None:
     service = live(site, auth_enabled=True)
     key = service.get_keys()[0]
-    with pytest.raises(WebserviceException, match="gives no tokens"):
+    with pytest.raises(WebserviceException, match="issues no tokens"):
         service.get_access_token()
     service.update(token_auth_enabled=True, wait=True)
     assert (service.auth_enabled, service.token_auth_enabled) == (False, True)
@@ -79,7 +79,7 @@ def test_an_update_goes_from_keys_to_tokens_and_back(site: Site) -> None:
     with pytest.raises(ConfigViolations):
         LocalWebservice.deploy_configuration(auth_enabled=True, token_auth_enabled=True)
     service.update(auth_enabled=False, wait=True)
-    with pytest.raises(WebserviceException, match="gives no tokens"):
+    with pytest.raises(WebserviceException, match="issues no tokens"):
         service.get_token()
 
 

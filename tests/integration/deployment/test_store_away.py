@@ -1,4 +1,4 @@
-"""A workspace that is away for seconds costs no deployment: settings, store, journal and artifacts are waited for."""
+"""A workspace that is unavailable for seconds fails no deployment: settings, store, journal and files wait for it."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def blocks_of(page: str) -> list[Block]:
 
 
 def commands_of(block: Block) -> list[tuple[str, str]]:
-    """The commands of a console block, each with the output below it. A command goes on after a backslash."""
+    """The commands of a console block, each with the output below it. A command continues after a backslash."""
     found: list[tuple[str, str]] = []
     going_on = False
     for line in block.text.splitlines():

@@ -1,4 +1,4 @@
-"""Images made by a real engine: what is in them, what is made again, and how a build ends that cannot go on."""
+"""Images made by a real engine: what is in them, what is made again, and how a build ends that cannot continue."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_a_forged_request_is_refused(signed_in: tuple[Server, dict[str, str]]) -
         assert server.send(method, path, body, token="", headers=cookies | {"X-XSRFToken": "x"}).code == "forbidden"
         reply = server.send(method, path, body, token="", headers=cookies | foreign | xsrf)
         assert (reply.status, reply.code) == (404, "not-found")  # as if there were nothing
-        if path != "stream":  # it would go on
+        if path != "stream":  # it would continue
             with_token = server.send(method, path, body, token="", headers=cookies | xsrf | own)
             assert with_token.status != 403, path
     # What a form of another page can send without being asked for permission first: no JSON, and no token.
@@ -224,7 +224,7 @@ def test_text_in_an_answer_stays_text(server: Server) -> None:
 
 
 class Foreign:
-    """A server that is no service: it counts who connects, and answers with a secret of its own."""
+    """A server that is not a service: it counts who connects, and answers with a secret of its own."""
 
     def __init__(self, host: str) -> None:
         self.socket = socket.create_server((host, 0))

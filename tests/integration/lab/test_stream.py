@@ -1,4 +1,4 @@
-"""The stream against a real server: how soon it tells what happens, how much it takes, and how it goes on."""
+"""The stream against a real server: how soon it tells what happens, how much it takes, and how it continues."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_a_run_that_was_sent_late_has_a_code_of_its_own(
     assert mldeploy(site, "sleepy", "--rate", "40", "--duration", "1", "--p50-below", "1ms") == 3
     shown = capsys.readouterr()
     assert "* invalid: the load's own process was late by" in shown.out
-    assert shown.err.startswith("error: the run says nothing about the services")
+    assert shown.err.startswith("error: the run is inconclusive")
 
 
 def test_three_services_in_one_run(site: Site) -> None:

@@ -54,7 +54,7 @@ def test_an_interrupt_ends_only_the_waiting(kernel: Kernel, folder: Path) -> Non
     stopped = kernel.run("%deploy factor --wait", on_output=interrupt)
     assert no_traceback(stopped)
     assert stopped.error.splitlines() == [
-        "error: stopped waiting; the deployment goes on",
+        "error: stopped waiting; the deployment continues",
         "cause: the wait was interrupted, and an interrupt cancels nothing",
         "hint: attach again with %services factor; %cancel factor ends it",
     ]

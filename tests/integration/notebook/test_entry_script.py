@@ -46,7 +46,7 @@ def test_a_script_that_failed_its_check_is_deployed_only_by_its_name(prepared: K
     assert "there is no service" in no_traceback(prepared.run("%logs factor"))
     prepared.ok("%deploy factor --script score.py --wait")
 
-    # The same file, broken later: neither magic takes it, and what serves goes on.
+    # The same file, broken later: neither magic takes it, and what serves continues.
     no_traceback(prepared.run(f"%%entry_script\n{broken}"))
     assert "score.py failed its check" in no_traceback(prepared.run("%update factor --wait"))
     assert "score.py failed its check" in no_traceback(prepared.run("%deploy factor --wait"))
@@ -172,9 +172,9 @@ def test_names_of_the_notebook_give_a_warning_and_then_an_error(kernel: Kernel) 
     kernel.ok("threshold = 3")
     script = "def init():\n    pass\n\ndef run(data):\n    return threshold\n"
     refused = no_traceback(kernel.run(f"%%entry_script\n{script}"))
-    assert "the script uses threshold, which lives only in the notebook" in refused and "line 6" in refused
+    assert "the script uses threshold, which exists only in the notebook" in refused and "line 6" in refused
     ran = kernel.ok("%%entry_script --no-check\n" + script.replace("return", "return data or"))
-    assert "warning: line 6: threshold lives only in this notebook" in ran.stream
+    assert "warning: line 6: threshold exists only in this notebook" in ran.stream
     late = kernel.run("%%entry_script\ndef init():\n    print(threshold)\n\ndef run(data):\n    return 1\n")
     assert "threshold" in no_traceback(late) and ">    3      print(threshold)" in late.error
 

@@ -39,7 +39,7 @@ def test_a_deployment_goes_on_when_the_kernels_process_group_is_killed(
 
     first.kill_group()
     assert not any(event.kind == "state" and event.data["state"] == "live" for event in read_events(journal))
-    gate.touch()  # init() goes on only now, after the kernel is gone
+    gate.touch()  # init() continues only now, after the kernel is gone
 
     second = start()
     second.ok("%load_ext mldeploy_jupyter")

@@ -156,7 +156,7 @@ def test_the_printed_python_runs_as_printed(prepared: Kernel, folder: Path) -> N
 
 def test_a_model_of_a_class_of_the_notebook_gives_a_warning(kernel: Kernel) -> None:
     kernel.ok("class Mine:\n    pass\nmine = Mine()")
-    assert "the class Mine lives only in this notebook" in kernel.ok("%register mine mine").stream
+    assert "the class Mine exists only in this notebook" in kernel.ok("%register mine mine").stream
     kernel.ok("unpicklable = lambda: 1")
     assert "cannot be written to a file" in no_traceback(kernel.run("%register mine unpicklable"))
 
@@ -172,5 +172,5 @@ def test_a_followed_log_ends_with_an_interrupt(prepared: Kernel) -> None:
             prepared.manager.interrupt_kernel()
 
     followed = prepared.ok("%logs factor -f", on_output=interrupt)
-    assert "Stopped following; the service goes on." in followed.stream
+    assert "Stopped following; the service continues." in followed.stream
     assert prepared.ok('%score factor {"value": 1}').result == "{'answer': 3}"

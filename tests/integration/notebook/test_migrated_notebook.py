@@ -121,19 +121,19 @@ def test_a_notebook_for_the_cloud_runs_from_its_first_cell_to_the_deletes(start:
     assert "AzureML-Minimal: this kernel's Python and packages are used in its place" in kernel.ok(PREPARE).stream
 
     said = kernel.ok(ACI).stream
-    note = "on-aci is deployed to this machine in place of ACI and asks for no key; without effect here: "
+    note = "on-aci is deployed to this machine instead of ACI and asks for no key; without effect here: "
     assert f"none yet\n{note}cpu_cores, memory_gb.\n" in said
     assert "Healthy {'area': 'digits'} {'answer': 6}" in said
 
     said = kernel.ok(UPDATE).stream
-    assert said == "on-aci is on this machine in place of ACI; without effect here: enable_app_insights.\n401\n200\n"
+    assert said == "on-aci is on this machine instead of ACI; without effect here: enable_app_insights.\n401\n200\n"
 
     said = kernel.ok(CLUSTER).stream
     note = "cluster: no cluster is made or used, services are deployed to this machine (migrate(local=True))."
     assert said == f"{note}\nSucceeded\n"
 
     said = kernel.ok(AKS).stream
-    note = "on-aks is deployed to this machine in place of AKS and asks for a key; without effect here: "
+    note = "on-aks is deployed to this machine instead of AKS and asks for a key; without effect here: "
     assert said == f"{note}autoscale_enabled, num_replicas.\n401 {{'answer': 6}}\n{{}} {{}}\n"
 
     said = kernel.ok(IMAGE).stream

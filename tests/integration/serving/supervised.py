@@ -79,7 +79,7 @@ class Supervised:
         return self.ask("deploy", settings=settings, deployment_id=name, on_event=on_event, port=port)
 
     def open_gate(self) -> None:
-        """Lets the last script that was deployed go on, where it waits for it."""
+        """Lets the last script that was deployed continue, where it waits for it."""
         (self.root / f"app{self.revision}" / "gate").touch()
 
     def in_flight(self) -> int:

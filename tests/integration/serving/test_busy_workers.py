@@ -35,7 +35,7 @@ def answered_by(service: Supervised, data: str = "") -> int:
 
 @contextmanager
 def calls_that_wait(service: Supervised, count: int) -> Iterator[list[Future[int]]]:
-    """As many calls that go on until the end of this."""
+    """As many calls that continue until the end of this."""
     with ThreadPoolExecutor(count) as pool:
         calls: list[Future[int]] = []
         try:

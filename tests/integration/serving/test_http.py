@@ -366,7 +366,7 @@ def test_a_run_that_passes_its_deadline_is_504_and_its_worker_is_replaced(superv
         def init(): pass
         def run(data):
             seconds = json.loads(data)
-            while seconds > 10:  # for ever
+            while seconds > 10:  # forever
                 try:
                     time.sleep(seconds)
                 except:

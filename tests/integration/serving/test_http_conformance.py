@@ -123,7 +123,7 @@ AMBIGUOUS = {
     "a header without a colon": b"GET / HTTP/1.1\r\n" + HOST + b"nonsense\r\n\r\n",
     "NUL in a header": b"GET / HTTP/1.1\r\n" + HOST + b"x-a: a\0b\r\n\r\n",
     "a bare CR in a header": b"GET / HTTP/1.1\r\n" + HOST + b"x-a: a\rb: c\r\n\r\n",
-    "a chunk size that is no number": chunked(end=b"zz\r\nab\r\n0\r\n\r\n"),
+    "a chunk size that is not a number": chunked(end=b"zz\r\nab\r\n0\r\n\r\n"),
     "a chunk size with a sign": chunked(end=b"-2\r\nab\r\n0\r\n\r\n"),
     "a chunk size beyond 64 bits": chunked(end=b"fffffffffffffffff\r\nab\r\n0\r\n\r\n"),
     "a chunk longer than it says": chunked(end=b"2\r\nabc\r\n0\r\n\r\n"),

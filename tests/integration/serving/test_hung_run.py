@@ -25,7 +25,7 @@ SCRIPT = """
 
     def run(data):
         how = json.loads(data)
-        if how == "python":  # what is met in real scripts: a loop that goes on whatever happens
+        if how == "python":  # what is met in real scripts: a loop that continues whatever happens
             while True:
                 try: sum(range(1000))
                 except Exception: pass

@@ -1,4 +1,4 @@
-"""What an attacker sends in place of a token, over the wire: 401 with the documented body, and `run()` is never called.
+"""What an attacker sends instead of a token, over the wire: 401 with the documented body, and `run()` is never called.
 
 `tests/unit/serving/worker/test_auth.py` has what can be wrong inside a token, in many more variants.
 """
@@ -98,7 +98,7 @@ ATTACKS: dict[str, tuple[bytes | None, str]] = {
     "expired": (f"authorization: Bearer {tokens.sign(SECRET, 't', NOW - 3700)}".encode(), EXPIRED),
     "expired long ago": (f"authorization: Bearer {tokens.sign(SECRET, 't', 0)}".encode(), EXPIRED),
     "not yet valid": (f"authorization: Bearer {tokens.sign(SECRET, 't', NOW + DAY)}".encode(), NOT_YET),
-    "for ever": (f"authorization: Bearer {forge(HS256, {**CLAIMS, 'exp': None})}".encode(), INVALID),
+    "forever": (f"authorization: Bearer {forge(HS256, {**CLAIMS, 'exp': None})}".encode(), INVALID),
     "until infinity": (f"authorization: Bearer {forge(HS256, {**CLAIMS, 'exp': 1e999})}".encode(), INVALID),
     "without an end": (f"authorization: Bearer {forge(HS256, {'aud': 't', 'iat': NOW})}".encode(), INVALID),
     "another service's": (f"authorization: Bearer {tokens.sign(OTHER_SECRET, 'u', NOW)}".encode(), INVALID),

@@ -115,5 +115,5 @@ def test_a_kill_leaves_no_half_model(tmp_path: Path) -> None:
     assert {path.name for path in (place / "blobs").rglob("*") if path.is_file()} == registered
     for model in Model.list(ws):
         artifacts.materialize(model.record.files, tmp_path / "verified" / model.id)
-    # And it goes on from there.
+    # And it continues from there.
     assert Model.register(ws, str(folder), "m").version == len(Model.list(ws, "m"))

@@ -25,7 +25,7 @@ def test_a_model_is_read_back_unchanged(store: Store) -> None:
         files={"a/b.pkl": ["ab" * 32, 3]},
         tags={"area": "diabetes", "n": 1.5, "ü": [None, True]},
         properties={"p": {"q": "\u2028"}},
-        description="d\u0000 is no reason to fail" if "sqlite" in store._database.engine.url.drivername else "d",
+        description="d\u0000 is not a reason to fail" if "sqlite" in store._database.engine.url.drivername else "d",
         resource_configuration={"cpu": 1},
         details={"libraries": {"scikit-learn": "1.5.0"}},
         run_id="r",

@@ -1,4 +1,4 @@
-"""A PostgreSQL that stops and comes back within a minute costs no write of a runner; a command says what is away."""
+"""A PostgreSQL that is back within a minute costs no write of a runner; a command says what is unavailable."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_restart_costs_a_runner_nothing() -> None:
         with patience(60, note):
             assert store.update_service("svc", state="Live").state == "Live"
         starter.join()
-        assert len(notes) == 2 and "is away; waiting up to 60 s" in notes[0]
+        assert len(notes) == 2 and "is unavailable; waiting up to 60 s" in notes[0]
         store.close()
 
 
@@ -127,7 +127,7 @@ def test_a_backend_that_ends_in_a_commit_costs_no_write_and_doubles_none(
         before = {rows: len(getattr(store, rows)()) for rows in COUNTED}
         ended = end_in_next_commit(store, postgres_url, moment)
         if name == "change_model":  # what a change computes may depend on what is there: it is not computed twice
-            with pytest.raises(StoreError, match="went away while it was written"):
+            with pytest.raises(StoreError, match="was lost during a write"):
                 write(store)
         else:
             assert write(store) == wanted, name

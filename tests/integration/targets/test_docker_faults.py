@@ -62,7 +62,7 @@ def test_fault_3_a_log_is_followed_through_a_restart_of_the_engine(
         service.wait_for("Live")  # the engine starts listener and container again; they serve what they served
         assert service.answer() == 1
         wait_until(lambda: sum("scored" in line for line in lines) == 2, 60, lambda: "\n".join(lines))
-        assert any("the container engine was away" in line for line in lines)
+        assert any("the container engine was unavailable" in line for line in lines)
         service.target.control(service.record, "stop", service.emit)
         thread.join(60)
         assert not thread.is_alive()
@@ -163,7 +163,7 @@ def test_fault_4_a_context_that_is_not_there_is_named(monkeypatch: pytest.Monkey
     assert cause.what == "there is no Docker context lab"
 
 
-# Podman in place of Docker
+# Podman instead of Docker
 
 
 def test_podman_serves_updates_and_deletes(

@@ -22,7 +22,7 @@ from tests.polling import wait_until
 
 
 class Model:
-    """Adds a row up; spins over a row that begins with a negative number, for ever."""
+    """Adds a row up; spins over a row that begins with a negative number, forever."""
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
         while rows[0][0] < 0:

@@ -70,5 +70,5 @@ def test_names_are_those_of_the_workspace_that_the_line_names(folder: Path) -> N
         assert line(["model", "deploy", "x", *option, "-m", "t"], ctx) == ["there-model", "there-model:1"]
         assert line(["model", "deploy", "x", *option, "-m", "h"], ctx) == []
     assert line(["model", "show", "-w", "th"], ctx) == ["there-ws", "there/"]
-    assert line(["service", "show", "-w", "mo"], ctx) == []  # a file is no workspace
+    assert line(["service", "show", "-w", "mo"], ctx) == []  # a file is not a workspace
     assert line(["service", "show", "-w", "nowhere", ""], ctx) == []

@@ -44,7 +44,7 @@ def test_usage_errors(line: str, folder: Path, snapshot: SnapshotAssertion) -> N
         (b"\xff", "the file is not UTF-8 text"),
         (b"[]", "the file must hold an object (key: value), not a list"),
         (b"{}", "it has no modelId"),
-        (b'{"modelId": 3}', "its modelId is 3, and no string"),
+        (b'{"modelId": 3}', "its modelId is 3, not a string"),
     ],
 )
 def test_a_model_metadata_file_that_cannot_be_used(folder: Path, raw: bytes, why: str) -> None:

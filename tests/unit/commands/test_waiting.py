@@ -95,7 +95,7 @@ def test_a_change_waits_for_the_deployment_before_it() -> None:
 
 
 INTERRUPTED = """\
-error: stopped waiting; the deployment goes on
+error: stopped waiting; the deployment continues
 cause: the wait was interrupted, and an interrupt cancels nothing
 hint: attach again with: mldeploy service wait churn"""
 
@@ -121,7 +121,8 @@ def test_an_interrupt_says_the_same_whenever_it_comes(monkeypatch: pytest.Monkey
         ("live", "The deployment of churn had ended before it was cancelled: it is live"),
         (
             "running",
-            "The deployment of churn was told to end, and is still at it. Follow it with: mldeploy service wait churn",
+            "The deployment of churn was told to stop and has not ended yet. "
+            "Follow it with: mldeploy service wait churn",
         ),
     ],
 )
@@ -142,7 +143,7 @@ def test_an_interrupt_says_that_a_deployment_goes_on_once_it_has_begun(monkeypat
     monkeypatch.setattr(deployments, "begun", ["an earlier one"])
     with pytest.raises(KeyboardInterrupt), going_on(make_context(), "churn"):
         raise KeyboardInterrupt
-    with pytest.raises(WaitInterrupted, match="the deployment goes on") as caught, going_on(make_context(), "churn"):
+    with pytest.raises(WaitInterrupted, match="the deployment continues") as caught, going_on(make_context(), "churn"):
         deployments.begun.append("this one")
         raise KeyboardInterrupt
     assert caught.value.hint == "attach again with: mldeploy service wait churn"

@@ -55,10 +55,10 @@ def test_a_workspace_is_deleted_when_that_is_said(folder: Path) -> None:
     run_line("workspace create 'my folder' -n demo")
     with pytest.raises(UsageError) as caught:
         run_line("workspace delete 'my folder'")
-    assert caught.value.hint == "if that is meant: mldeploy workspace delete 'my folder' --yes"
+    assert caught.value.hint == "to confirm: mldeploy workspace delete 'my folder' --yes"
     with pytest.raises(UsageError) as named:
         run_line("workspace delete -w demo")
-    assert named.value.hint == "if that is meant: mldeploy workspace delete --yes -w demo"
+    assert named.value.hint == "to confirm: mldeploy workspace delete --yes -w demo"
     root = folder / "my folder" / ".mldeploy"
     assert root.is_dir()
     assert run_line("workspace delete -w demo -y").data == {"name": "demo", "path": str(root)}

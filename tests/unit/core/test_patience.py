@@ -1,4 +1,4 @@
-"""A database that is away is waited for, as long as the thread's patience lasts."""
+"""A database that is unavailable is waited for, as long as the thread's patience lasts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_wait_ends_with_the_patience_and_says_when_it_begins_and_ends() -> Non
     assert 590 < attempts < 610
     wait.end()
     assert notes == [
-        "the workspace's store is away; waiting up to 60 s: it is gone",
+        "the workspace's store is unavailable; waiting up to 60 s: it is gone",
         "the workspace's store is back",
     ]
 
@@ -53,7 +53,7 @@ def test_a_locked_store_is_waited_for_and_the_note_says_so(store: Store, tmp_pat
     def note(text: str) -> None:
         notes.append(text)
         if len(notes) == 1:
-            other.rollback()  # it is away until somebody has noticed
+            other.rollback()  # it is unavailable until somebody has noticed
 
     with patience(60, note):
         store.update_service("svc", state="Live")
@@ -92,7 +92,7 @@ def test_a_step_is_run_again_until_what_is_away_is_back() -> None:
 
     with patience(60, notes.append):
         assert retry(step, lambda error: isinstance(error, OSError), "the disk") == "done"
-    assert notes == ["the disk is away; waiting up to 60 s: gone", "the disk is back"]
+    assert notes == ["the disk is unavailable; waiting up to 60 s: gone", "the disk is back"]
 
 
 def test_a_step_that_fails_for_good_is_run_once() -> None:

@@ -113,7 +113,7 @@ def test_a_renewal_that_a_store_was_away_for_is_made_up_at_once(store: Store, mo
     def renew_at_the_third_attempt(service: str, holder: str, seconds: float) -> bool:
         times.append(time.monotonic())
         if len(times) < 3:
-            raise StoreError("the store is away")
+            raise StoreError("the store is unavailable")
         return renew(service, holder, seconds)
 
     monkeypatch.setattr(store.leases, "renew", renew_at_the_third_attempt)

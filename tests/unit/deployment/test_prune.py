@@ -218,8 +218,8 @@ def test_files_that_another_copy_of_the_store_may_know_stay_for_a_week(ws: Works
         report = prune_workspace(ws.folder, keep_deployments=0, dry_run=dry_run, clock=later)
         assert (report.deployments, report.bundles, report.blobs) == (0, 0, 0)
         assert report.notes == (
-            "Left 2 model files and 10 folders that this store has never known: a backup of it may. "
-            "All of it goes in a week, or now with: mldeploy prune --unknown-files",
+            "Kept 2 model files and 10 folders that this store does not know, but a backup of it may. "
+            "They are removed after a week, or now with: mldeploy prune --unknown-files",
         )
     assert content(ws) == before
     database._close_all()

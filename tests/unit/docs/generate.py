@@ -68,7 +68,7 @@ def cli() -> str:
     lines += table(("command", "what it does"), ([f"`{item.name}`", item.summary] for item in COMMANDS))
     lines += [
         "",
-        "Exit codes: 0 ok, 1 an error, 2 wrong usage, 3 a latency run that says nothing, 130 interrupted. "
+        "Exit codes: 0 ok, 1 an error, 2 wrong usage, 3 an inconclusive latency run, 130 interrupted. "
         "`mldeploy --version` prints the version.",
     ]
     lines += ["", "## Options of every command", "", *table(("option", "value", "meaning"), option_rows(COMMON))]
@@ -211,7 +211,7 @@ MEANING = {
     "base-no-shell": "the base image has no `/bin/sh`, which the steps of a build need",
     "base-not-linux": "the base image is for another system than Linux",
     "base-old-libc": "the base image's C library is older than packages are built for",
-    "base-silent": "a container of the base image did not say in time what the image has",
+    "base-silent": "the check of the base image did not finish in time",
     "build-step-failed": "a step of the image's build failed: a package, a certificate, a tool or your own line",
     "bundle-damaged": "the bytes of a registered file changed on the disk",
     "busy": "another deployment is changing the service",

@@ -58,14 +58,14 @@ def test_a_conda_package_as_a_line_of_pip(package: str, line: str) -> None:
     [
         (
             ["numpy=1.26", "pytorch::pytorch"],
-            "write what PyPI has below `pip:` in the conda file: numpy==1.26.*, torch",
+            "write what PyPI has under `pip:` in the conda file: numpy==1.26.*, torch",
         ),
         (
             ["_libgcc_mutex=0.1=main", "six=1.16.0=py_1"],
-            "write what PyPI has below `pip:` in the conda file: six==1.16.0; "
-            "take out the rest, which wheels of PyPI bring along",
+            "write what PyPI has under `pip:` in the conda file: six==1.16.0; "
+            "remove the rest, which wheels on PyPI include",
         ),
-        (["openssl", "libgcc-ng"], "take out openssl, libgcc-ng: wheels of PyPI bring such libraries along"),
+        (["openssl", "libgcc-ng"], "remove openssl, libgcc-ng: wheels on PyPI include such libraries"),
         ([], "install that Python on this machine"),
     ],
 )

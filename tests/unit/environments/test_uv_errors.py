@@ -192,7 +192,7 @@ def test_reasons_of_many_lines_are_read_in_time_that_grows_with_them() -> None:
         (
             OUTPUTS["VersionNotFound "].replace("tensorflow", "tensorflow-gpu"),
             ["tensorflow-gpu==2.3.0"],
-            "write tensorflow in place of tensorflow-gpu, which is no longer made or has another name on PyPI",
+            "write tensorflow instead of tensorflow-gpu, which is no longer made or has another name on PyPI",
         ),
     ],
 )

@@ -49,7 +49,7 @@ def test_json_is_exact() -> None:
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"samples": "?"}', '{"samples": "", "plan": {}}', "null"])
 def test_other_text_is_refused(text: str) -> None:
-    with pytest.raises(UserErrorException, match="no result of the latency lab"):
+    with pytest.raises(UserErrorException, match="not a result of the latency lab"):
         LatencyResult.from_json(text)
 
 

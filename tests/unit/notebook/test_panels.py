@@ -55,7 +55,7 @@ def test_only_an_output_whose_deployment_begins_has_its_timeline(
     monkeypatch.setattr(panels, "_read_timeline", lambda service: {"deployment": service.deployment_id})
     assert marker(panels.mark(BUNDLE, SERVICE, begins=True))["timeline"] == {"deployment": "d1"}
     assert "timeline" not in marker(panels.mark(BUNDLE, SERVICE))  # of an update, which a reload of the page would show
-    monkeypatch.setattr(panels, "_read_timeline", lambda service: None)  # the store is away
+    monkeypatch.setattr(panels, "_read_timeline", lambda service: None)  # the store is unavailable
     assert "timeline" not in marker(panels.mark(BUNDLE, SERVICE, begins=True))
 
 

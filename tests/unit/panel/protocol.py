@@ -175,7 +175,7 @@ def mismatches(value: Any, kind: Type, where: str = "") -> list[str]:
         return []
     if kind.kind in simple:
         right = isinstance(value, simple[kind.kind]) and (kind.kind != "number" or not isinstance(value, bool))
-        return [] if right else [f"{where}: {value!r} is no {kind.kind}"]
+        return [] if right else [f"{where}: {value!r} is not a {kind.kind}"]
     if kind.kind == "null":
         return [] if value is None else [f"{where}: {value!r} is not null"]
     if kind.kind == "literal":
@@ -185,20 +185,20 @@ def mismatches(value: Any, kind: Type, where: str = "") -> list[str]:
         return [] if [] in found else [f"{where}: {value!r} is none of {len(found)}: {min(found, key=len)[0]}"]
     if kind.kind == "array":
         if not isinstance(value, list):
-            return [f"{where}: {value!r} is no list"]
+            return [f"{where}: {value!r} is not a list"]
         return [
             text for index, item in enumerate(value) for text in mismatches(item, kind.parts[0], f"{where}[{index}]")
         ]
     if kind.kind == "tuple":
         if not isinstance(value, (list, tuple)) or len(value) != len(kind.parts):
-            return [f"{where}: {value!r} is no list of {len(kind.parts)}"]
+            return [f"{where}: {value!r} is not a list of {len(kind.parts)}"]
         return [t for item, part in zip(value, kind.parts, strict=True) for t in mismatches(item, part, where)]
     if kind.kind == "record":
         if not isinstance(value, dict):
-            return [f"{where}: {value!r} is no object"]
+            return [f"{where}: {value!r} is not an object"]
         return [text for key, item in value.items() for text in mismatches(item, kind.parts[1], f"{where}.{key}")]
     if not isinstance(value, dict):
-        return [f"{where}: {value!r} is no object"]
+        return [f"{where}: {value!r} is not an object"]
     fields = fields_of(kind)
     found = [f"{where}.{name} is not in the contract" for name in value if name not in fields]
     found += [

@@ -27,7 +27,7 @@ PLAN = LatencyPlan(
 
 
 def measure(site: Site, factor: float = 1.0, count: int = 2000, *, run: saved.SavedRun | None = None) -> saved.SavedRun:
-    """A run with so many requests, which goes on."""
+    """A run with so many requests, which is in progress."""
     run = run or saved.create_run(site.folder, PLAN)
     at = np.arange(count) / 100.0
     latency = np.random.default_rng(5).gamma(6.0, 0.5, count) * factor

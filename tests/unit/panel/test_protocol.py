@@ -44,11 +44,11 @@ def optional_by_name(kind: protocol.Type) -> dict[str, bool]:
 WRONG: dict[str, tuple[str, Any, str]] = {
     "a missing key": ("Fact", {"label": "x"}, "Fact.value is missing"),
     "a key too many": ("Fact", {"label": "x", "value": "y", "z": 1}, "Fact.z is not in the contract"),
-    "another type": ("Fact", {"label": "x", "value": 1}, "Fact.value: 1 is no string"),
+    "another type": ("Fact", {"label": "x", "value": 1}, "Fact.value: 1 is not a string"),
     "a truth value for a number": (
         "LogPage",
         {"lines": [], "total": True, "first": 0, "complete": True},
-        "LogPage.total: True is no number",
+        "LogPage.total: True is not a number",
     ),
 }
 

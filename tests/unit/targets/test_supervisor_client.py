@@ -131,7 +131,7 @@ def test_a_request_to_a_supervisor_that_is_gone_is_a_failure(tmp_path: Path) -> 
 
 def test_a_request_to_a_supervisor_that_does_not_listen_is_a_failure(service: Path) -> None:
     (service / "control.sock").touch()
-    with pytest.raises(TargetFailure, match="went away"):
+    with pytest.raises(TargetFailure, match="the supervisor was lost"):
         SupervisorClient(service).call("status")
 
 

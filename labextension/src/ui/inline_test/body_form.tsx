@@ -199,7 +199,7 @@ function JsonPart({ path, label, value: body, onChange, problems }: EditorProps 
   );
 }
 
-/** JSON as text. While it is no JSON the message says where, and the value stays as it was. */
+/** JSON as text. While it is not JSON the message says where, and the value stays as it was. */
 export function JsonEditor({ id, label, value, draft, onChange, onText, invalid, rows = 8 }: { id?: string; label: string; value: Json; draft?: string | null; onChange: (value: Json) => void; onText?: (text: string, error: string) => void; invalid?: boolean; rows?: number }) {
   const [text, setText] = useState(() => draft ?? formatJson(value));
   const [error, setError] = useState(() => (draft ? jsonProblem(draft) : ''));
@@ -220,7 +220,7 @@ export function JsonEditor({ id, label, value, draft, onChange, onText, invalid,
     setError(problem);
     onText?.(next, problem);
   };
-  const message = error ? t`This is no JSON: ${error}.` : '';
+  const message = error ? t`This is not JSON: ${error}.` : '';
   const messageId = useId();
   return (
     <>

@@ -209,7 +209,7 @@ export function cellText(value: Json | undefined): string {
   return typeof value === 'string' ? value : String(value);
 }
 
-/** What a typed text means. What is no number stays text: the service says what is wrong with it, at its place. */
+/** What a typed text means. What is not a number stays text: the service says what is wrong with it, at its place. */
 export function typedValue(text: string, scalar: Scalar): Json | undefined {
   if (scalar.kind === 'boolean') return text === '' ? (scalar.nullable ? null : undefined) : text === 'true' ? true : text === 'false' ? false : text;
   if (scalar.kind === 'number' || scalar.kind === 'integer') {

@@ -18,7 +18,7 @@ export class JsonError extends Error {
 const LITERALS: [string, null | boolean][] = [['null', null], ['true', true], ['false', false]];
 const DEEPEST = 200; // levels; deeper text is edited as text
 
-/** Raises `JsonError` where the text is no JSON. Python's NaN and Infinity are numbers here, as its json writes them. */
+/** Raises `JsonError` where the text is not JSON. Python's NaN and Infinity are numbers here, as its json writes them. */
 export function parseJson(text: string): Json {
   let at = 0;
   const fail = (message: string): never => {

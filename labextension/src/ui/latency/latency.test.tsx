@@ -33,14 +33,14 @@ describe('the Latency tab', () => {
     expect(tab.getByText('Serialise')).toBeTruthy();
   });
 
-  it('begins a run with what was filled in, and shows it while it goes on', async () => {
+  it('begins a run with what was filled in, and shows it while it is in progress', async () => {
     const port = fakePort({ 'latency.runs': [], 'latency.start': { run: samples.latencyLive.run } });
     await openTab(port, samples.latencyLive);
     fireEvent.input(await screen.findByLabelText('Rate'), { target: { value: '250' } });
     fireEvent.input(screen.getByLabelText('Duration'), { target: { value: '30' } });
     fireEvent.change(screen.getByLabelText('Payload'), { target: { value: 'json' } });
     press('Run');
-    expect(await screen.findByText('This is no JSON.')).toBeTruthy();
+    expect(await screen.findByText('This is not JSON.')).toBeTruthy();
     expect(port.requests()).not.toContain('latency.start');
     fireEvent.input(screen.getByLabelText('Body'), { target: { value: '{"data": [1]}' } });
     press('Run');
@@ -90,7 +90,7 @@ describe('the Latency tab', () => {
     expect(inserted[0]).toContain('.figure("ramp")');
   });
 
-  it('opens the run that goes on, whoever began it', async () => {
+  it('opens the run in progress, whoever began it', async () => {
     const running = samples.latencyRow(samples.latencyLive.run, 8, { state: 'running', p50: null });
     const port = fakePort({ 'latency.runs': [samples.latencyRow('20261126T150000-aaaaaa', 1), running] });
     await openTab(port, samples.latencyLive);

@@ -3,7 +3,7 @@ import { ReportView } from './run_view';
 import { latencyText } from './scale';
 import { Awaited, Button, FailureMessage, Message, Pick, Segments, elapsed, listed, moment, msg, plural, refOf, t, translated, useEffect, useId, useOrder, usePort, useRequest, useState, useTopic, withValue } from './shared';
 
-/** Measures the service, and shows the run that goes on or the last one. A run belongs to the workspace, not to the page. */
+/** Measures the service, and shows the run in progress or the last one. A run belongs to the workspace, not to the page. */
 export function LatencyTab({ service }: { service: Service }) {
   const port = usePort();
   const ref = refOf(service);
@@ -105,7 +105,7 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
     try {
       JSON.parse(json);
     } catch {
-      problems['json'] = t`This is no JSON.`;
+      problems['json'] = t`This is not JSON.`;
     }
   }
   const load = (): LatencyLoad => {

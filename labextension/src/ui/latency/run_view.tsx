@@ -20,7 +20,7 @@ const COLUMNS: [string, string][] = [['p50', msg`Median`], ['p90', 'p90'], ['p95
 /** Of the style sheet, for the parts of a request in their order: what is not the service's is grey. */
 const COLOURS = [5, 1, 6, 2, 3, 4];
 
-/** A run on its own, as it goes on: below the cell that began it. */
+/** A run on its own, while it is in progress: below the cell that began it. */
 export function RunView({ run, workspace }: { run: string; workspace: string }) {
   const [report, setReport] = useState<LatencyReport | null>(null);
   useTopic('latency', { run, workspace }, event => setReport(event.report));

@@ -141,7 +141,7 @@ describe('notices', () => {
     expect(port.asked).toContainEqual({ name: 'deployment.retry', params: { deployment: 'd-1', workspace: 'w' } });
   });
 
-  it('are none for a deployment that goes on, and reject when its end cannot be read', async () => {
+  it('are none for a deployment in progress, and reject when its end cannot be read', async () => {
     const failure: Failure = { code: 'lost', error: 'No answer', cause: '', hint: '' };
     expect(await describeEnd(new Overview(fakePort({ 'deployment.timeline': samples.timeline() })), ended, words)).toBeNull();
     await expect(describeEnd(new Overview(fakePort({ 'deployment.timeline': failure })), ended, words)).rejects.toBe(failure);

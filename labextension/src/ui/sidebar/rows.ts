@@ -168,7 +168,7 @@ export function listModels(models: Iterable<ModelSummary>, workspaces: Workspace
   return { rows, shown, all: total };
 }
 
-/** What comes first among groups: this machine; and what goes on or is wrong before what is well. */
+/** What comes first among groups: this machine; and what is in progress or wrong before what is well. */
 const FIRST = ['local', 'deploying', 'updating', 'failed', 'unhealthy', 'live'];
 const rankOf = (of: string) => (FIRST.indexOf(of) + FIRST.length + 1) % (FIRST.length + 1);
 

@@ -23,14 +23,14 @@ from mldeploy_jupyter.latency.result import LatencyResult
 from mldeploy_jupyter.latency.saved import SavedRun, change_plan, create_run, finish_run, prune_runs
 from mldeploy_jupyter.latency.text import describe_progress
 
-POLL_SECONDS = 0.25  # between two looks at a run that is shown
+POLL_SECONDS = 0.25  # between two checks of a run that is shown
 
 DEPLOYMENTS = 20  # of each service, at most, that a run names
 
 
 @dataclass
 class LatencyRun:
-    """A run that goes on in a process of its own. It ends with this process; `wait` or `stop` return its result.
+    """A run that continues in a process of its own. It ends with this process; `wait` or `stop` return its result.
 
     `progress` is the last message of the load about how far it is (`latency/generator/messages.py`).
     """
@@ -107,7 +107,7 @@ class LatencyRun:
         for index, service in enumerate(self.plan.services):
             if service.workspace != folder.config.name:
                 continue
-            with suppress(MldeployError):  # a store that is away takes no result along
+            with suppress(MldeployError):  # an unavailable store must not cost the result
                 for record in folder.open_store().list_deployments(service.name, limit=DEPLOYMENTS):
                     found = [(record.created_time, f"{record.operation} began")]
                     if record.state not in ("running", "live"):

@@ -52,7 +52,7 @@ class Measurable(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """A service as a run needs it: how the plan names it, and how it is found while the run goes on."""
+    """A service as a run needs it: how the plan names it, and how it is found while the run is in progress."""
 
     planned: PlannedService
     find: Callable[[], Endpoint]

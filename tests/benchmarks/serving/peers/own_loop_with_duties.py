@@ -28,7 +28,7 @@ import orjson
 import uvloop
 
 DEADLINE = float(os.environ.get("BENCH_DEADLINE", "60"))  # seconds of one call
-TICK = 0.05  # seconds between two looks at the deadline
+TICK = 0.05  # seconds between two checks of the deadline
 FLUSH_DELAY = 0.02  # seconds by which the access log may lag behind the answers
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 PARTS = ("request", "queue", "parse", "run", "serialise")

@@ -120,7 +120,7 @@ def unknown_files(folder: Path) -> list[str]:
 
 
 def walk(folder: Path) -> Iterator[str]:
-    """The relative path of every entry below `folder` that is no folder."""
+    """The relative path of every entry below `folder` that is not a folder."""
     for place, _, files in os.walk(folder):
         yield from (os.path.relpath(os.path.join(place, file), folder) for file in files)
 

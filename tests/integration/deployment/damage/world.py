@@ -115,7 +115,7 @@ class Trial:
             if self.attempt(f"model delete {model}", command("model", "delete", model)) is None:
                 self.note(f"model delete {model}", self.refusals.get(f"model delete {model}"))
         pruned = self.attempt("the last prune", _prune_everything)
-        way_on = re.search(r"hint: move it away: mv (\S+) (\S+)$", self.refusals.get("the last prune", ""))
+        way_on = re.search(r"hint: move it elsewhere: mv (\S+) (\S+)$", self.refusals.get("the last prune", ""))
         if pruned is None and way_on:
             os.rename(*way_on.groups())
             pruned = self.attempt("the prune after that", _prune_everything)

@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Ask:
-    """A request and its answer. A `body` that is no text or bytes is sent as JSON, and so is compared the `answer`."""
+    """A request and its answer. A `body` that is not text or bytes is sent as JSON, and so is compared the `answer`."""
 
     body: Any
     answer: Any

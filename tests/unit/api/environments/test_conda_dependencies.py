@@ -65,7 +65,7 @@ def test_pip_options_pip_requirements_and_python_version() -> None:
 @pytest.mark.parametrize("argument", ["pip_packages", "conda_packages"])
 def test_a_string_is_refused_as_a_list_of_packages(argument: str) -> None:
     with pytest.raises(ConfigError, match=f"{argument} is 'numpy'") as caught:
-        CondaDependencies.create(**{argument: "numpy"})  # its letters are no packages
+        CondaDependencies.create(**{argument: "numpy"})  # its letters are not packages
     assert caught.value.hint == f"pass {argument}=['numpy']"
 
 

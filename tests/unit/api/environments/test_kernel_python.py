@@ -41,7 +41,7 @@ def test_a_python_that_is_too_old_is_replaced_and_that_is_said_once(
     for _ in range(2):
         spec = environment("3.6.2").to_spec()
         assert spec.python is None and spec.pip == ["numpy"]
-    used = f"Python {platform.python_version()} of this kernel is used in place of 3.6.2"
+    used = f"Python {platform.python_version()} of this kernel is used instead of 3.6.2"
     assert capsys.readouterr().out == f'old: {used} (migrate(python="kernel")).\n'
 
 

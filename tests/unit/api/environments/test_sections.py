@@ -39,8 +39,8 @@ def test_setting_one_base_image_clears_the_others(capsys: pytest.CaptureFixture[
         ("docker.arguments", None, "docker.arguments of the environment 'e' cannot be used"),
         ("docker", "Dockerfile", "docker of the environment 'e' cannot be used"),
         ("environment_variables", [1], "environment_variables of the environment 'e' cannot be used"),
-        ("environment_variables", {"B": None}, "the environment variable 'B' of the environment 'e' is no text"),
-        ("environment_variables", {1: "a"}, "the environment variable 1 of the environment 'e' is no text"),
+        ("environment_variables", {"B": None}, "the environment variable 'B' of the environment 'e' is not text"),
+        ("environment_variables", {1: "a"}, "the environment variable 1 of the environment 'e' is not text"),
         ("python.conda_dependencies", "x.yml", "python.conda_dependencies of the environment 'e' cannot be used"),
     ],
 )

@@ -44,7 +44,7 @@ def test_errors_name_the_files_and_the_next_call(ws: Workspace, run: Run, snapsh
         "no run": lambda: Run(ws, "nope"),
         "bad id": lambda: Run(ws, "../x"),
         "no path": lambda: run.register_model("m", "outputs/nope"),
-        "prefix is no path": lambda: run.register_model("m", "outputs/mod"),
+        "prefix is not a path": lambda: run.register_model("m", "outputs/mod"),
         "outside": lambda: run.register_model("m", "../x"),
         "no model path": lambda: Model.register(ws, f"runs:/{run.id}/nope", "m"),
         "no run in a path": lambda: Model.register(ws, "runs:/nope/x", "m"),

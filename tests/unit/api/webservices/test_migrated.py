@@ -119,7 +119,7 @@ def test_what_means_the_same_here_is_used_and_the_rest_is_kept_and_said(local: N
     }
     assert config.kept == {"num_replicas": 3, "cpu_cores": 0.5}
     assert describe("churn") == (
-        "churn is deployed to this machine in place of AKS and asks for a key; "
+        "churn is deployed to this machine instead of AKS and asks for a key; "
         "without effect here: num_replicas, cpu_cores."
     )
     assert DeployConfig.from_dict(config.to_dict()) == config

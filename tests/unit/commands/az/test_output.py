@@ -88,7 +88,7 @@ def test_a_wrong_query_runs_no_command(folder: Path) -> None:
 
 
 def test_a_query_that_does_not_fit_says_that_the_command_is_done(folder: Path) -> None:
-    with pytest.raises(UsageError, match="the command itself is done"):
+    with pytest.raises(UsageError, match="the command itself succeeded"):
         run_line("workspace create . --query length(nope)")
     assert (folder / ".mldeploy").exists()
 

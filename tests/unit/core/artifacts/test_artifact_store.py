@@ -376,7 +376,7 @@ def test_a_folder_that_comes_back_costs_a_runner_nothing(model: Path, tmp_path: 
 
     with patience(60, note):
         result = USES[use](local, tmp_path, files)
-    assert len(notes) == 2 and "folder of artifacts is away" in notes[0]
+    assert len(notes) == 2 and "folder of artifacts is unavailable" in notes[0]
     assert {"put": result == files, "read_bytes": result == b"1"}.get(use, True)
     if use == "materialize":
         assert (tmp_path / "copy" / "model" / "deep" / "er" / "a").read_bytes() == b"same"

@@ -66,7 +66,7 @@ def test_a_json_file_may_be_what_v1_read_as_yaml(text: str, folder: Path) -> Non
 def test_a_trailing_comma_reads_the_same_on_every_python(text: str, line: int, column: int, closing: str) -> None:
     with pytest.raises(json.JSONDecodeError) as caught:
         json.loads(text)
-    assert describe_json_error(caught.value) == (f"a comma stands before the closing {closing}", line, column)
+    assert describe_json_error(caught.value) == (f"there is a comma before the closing {closing}", line, column)
 
 
 @pytest.mark.parametrize("text", ["[,]", "{,}", "[1,,]", '{"a": }', '{"a": [1,}', "[1,", '{"a": 1, "b"}', '["a,"', ""])

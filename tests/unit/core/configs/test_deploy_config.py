@@ -45,7 +45,7 @@ LOCAL: dict[str, dict[str, Any]] = {
     "environment name": {"environment_variables": {"A=B": "1"}},
     "environment name with NUL": {"environment_variables": {"A\0": "1"}},
     "environment value with NUL": {"environment_variables": {"A": "1\0"}},
-    "environment value with half a character": {"environment_variables": {"A": "\ud800"}},
+    "environment value with an unpaired surrogate": {"environment_variables": {"A": "\ud800"}},
     "key with space": {"primary_key": "a b"},
     "key empty": {"primary_key": ""},
     "secondary alone": {"secondary_key": "abc"},

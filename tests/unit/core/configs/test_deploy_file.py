@@ -100,7 +100,7 @@ def test_an_unknown_key_of_a_file_of_v1_is_a_note(name: str, folder: Path, snaps
 
 
 def test_python_is_told_of_an_ignored_key_by_a_warning(folder: Path) -> None:
-    with pytest.warns(UserWarning, match="^sslEnabled in .* is ignored, as in v1; it is no setting of aks"):
+    with pytest.warns(UserWarning, match="^sslEnabled in .* is ignored, as in v1; it is not a setting of aks"):
         read_deploy_config(write_file(folder, {"computeType": "aks", "sslEnabled": False}))
 
 

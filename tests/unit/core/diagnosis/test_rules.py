@@ -45,7 +45,7 @@ PASS = "\n\ndef run(data):\n    return data\n"
 
 @pytest.fixture(autouse=True)
 def main_of_a_server(monkeypatch):
-    """A worker's __main__, in place of the one of pytest."""
+    """A worker's __main__, instead of the one of pytest."""
     monkeypatch.setitem(sys.modules, "__main__", types.ModuleType("__main__"))
 
 
@@ -153,7 +153,7 @@ RAISED = {
     ),
     "model file in a wrong place": (init(f"open('{MODEL_DIR}/outputs/ridge.pkl')"), "init", {}),
     "no such model file at all": (init(f"open('{MODEL_DIR}/weights.bin')"), "init", {}),
-    "a folder in place of the file": (
+    "a folder instead of the file": (
         init("raise IsADirectoryError(21, 'Is a directory', " + repr(MODEL_DIR + "/m") + ")"),
         "init",
         {},

@@ -106,7 +106,7 @@ def test_any_journal_renders_without_control_characters(events, width):
 
 
 def test_how_a_stage_ended_is_shown_in_full():
-    text = "1 model; port 80 is kept for the system's own services, one of which may want it; take one from 1024 on"
+    text = "1 model; port 80 is reserved for the system's own services; choose one from 1024 on"
     stage = StageView("check", "Check", status="Done", detail=text)
     for width in (60, 80, 120):
         first, *rest = stage_lines(stage, width)

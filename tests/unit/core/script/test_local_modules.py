@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_modules_around_the_script_are_found(project: Path, name: str, script: str, found: str | None) -> None:
     if name == "score":
-        (project / "src" / "score.py").unlink()  # the script itself is no module that it lacks
+        (project / "src" / "score.py").unlink()  # the script itself is not a module that it lacks
     assert find_local_module(name, str(project / script)) == (project / found if found else None)
 
 

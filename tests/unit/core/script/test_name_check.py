@@ -1,4 +1,4 @@
-"""A script whose requests are bound to fail for want of a name is refused; one that may answer is not."""
+"""A script whose requests are bound to fail for lack of a name is refused; one that may answer is not."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_on_doubt_a_script_is_not_refused(case):
 
 def test_a_name_of_the_notebook_is_called_so_and_no_other():
     script = INIT + "def run(data): return scaler(data)"
-    with pytest.raises(EntryScriptError, match="scaler, which lives only in the notebook") as raised:
+    with pytest.raises(EntryScriptError, match="scaler, which exists only in the notebook") as raised:
         check_source(script, "score.py", {"scaler"})
     assert raised.value.code == "notebook-name"
     with pytest.raises(EntryScriptError, match="scaler is not defined"):

@@ -78,7 +78,7 @@ def test_layers_go_with_the_last_image_that_has_them(workspace: WorkspaceFolder,
     engine.add("old", gone, layers="abxyz")
     engine.add("step-ab", "mldeploy-layers:server-1", layers="ab")
     engine.add("step-abx", "mldeploy-layers:model-1", layers="abx")
-    engine.add("step-new", "mldeploy-layers:model-2", layers="abn", created=NEW)  # a build goes on
+    engine.add("step-new", "mldeploy-layers:model-2", layers="abn", created=NEW)  # a build is in progress
     engine.add("step-q", "mldeploy-layers:server-2", layers="q")
     assert sorted(unused(workspace)) == sorted([gone, "mldeploy-layers:model-1", "mldeploy-layers:server-2"])
 

@@ -5,7 +5,7 @@ import pytest
 from mldeploy_jupyter.core.errors import ImageError
 from mldeploy_jupyter.images.registry.backoff import Away, Backoff, retry_after
 
-ERROR = ImageError("the registry is away")
+ERROR = ImageError("the registry is unavailable")
 
 
 def waits(patience: float, aways: list[Away], jitter: float = 1.0) -> list[float]:

@@ -163,7 +163,7 @@ def test_a_rate_is_chosen_from_the_warm_up(tmp_path: Path) -> None:
 
 
 def test_a_duration_is_chosen_with_the_rate(tmp_path: Path) -> None:
-    """What p99 needs at a rate of 100 a second is ten seconds, in place of the most; here the run is ended before."""
+    """What p99 needs at a rate of 100 a second is ten seconds, instead of the most; here the run is ended before."""
     is_chosen = once(
         lambda found: any(each["type"] == "duration" for each in found.messages),
         lambda found: found.load.end("cancelled"),

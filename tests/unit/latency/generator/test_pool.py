@@ -367,7 +367,7 @@ def test_answers_in_pieces_in_chunks_after_a_hint_and_until_the_end() -> None:
         assert outcomes == [Outcome.OK] * 3 and site.accepted == 1
         answers.append(OK)
         assert (await site.ask())[0].outcome is Outcome.OK and site.accepted == 2
-        assert site.questions == 1  # a close that was announced is no reason to doubt
+        assert site.questions == 1  # a close that was announced is not a reason to doubt
 
     run(test)
 

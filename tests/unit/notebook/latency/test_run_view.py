@@ -1,4 +1,4 @@
-"""A run below its cell: what is drawn while it goes on, and what is left in the saved notebook."""
+"""A run below its cell: what is drawn while it is in progress, and what is left in the saved notebook."""
 
 from __future__ import annotations
 

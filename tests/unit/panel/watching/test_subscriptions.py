@@ -200,7 +200,7 @@ def test_a_store_that_is_away_is_waited_for(
 
     def away(*_: Any) -> None:
         asked.append(site.clock.seconds)
-        raise StoreError("the store is away")
+        raise StoreError("the store is unavailable")
 
     with monkeypatch.context() as patched:
         for name in ("refresh_deployment", "query_statuses"):

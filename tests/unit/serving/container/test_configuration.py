@@ -80,7 +80,7 @@ def test_a_damaged_image_is_named(environ: dict[str, str], service: str | None, 
 
 @pytest.mark.parametrize("address", ["5001", ":5001", "host:", "host:x", "host:65536", "[::1]"])
 def test_an_address_has_a_host_and_a_port(environ: dict[str, str], address: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no address"):
+    with pytest.raises(ConfigurationError, match="is not an address"):
         read_configuration({**environ, "MLDEPLOY_LISTEN": address})
 
 

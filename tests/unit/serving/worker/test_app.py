@@ -161,7 +161,7 @@ def test_a_defect_is_answered_with_500_and_the_connection_goes_on(
 
 
 def test_a_slash_behind_score_is_named(bench: Bench) -> None:
-    for path, hint in (("/score/", "without a slash behind it."), ("/none", "The service answers at /score.")):
+    for path, hint in (("/score/", "without a trailing slash."), ("/none", "The service answers at /score.")):
         status, _, body = ask(bench, f"POST {path}")
         assert status == 404 and json.loads(body)["error"]["hint"].endswith(hint)
 

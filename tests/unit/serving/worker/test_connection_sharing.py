@@ -29,7 +29,7 @@ from mldeploy_jupyter.serving.worker.connection_sharing import (
 
 
 class Pair:
-    """Two workers at 100 s: `sharing` of the first one, whose call goes on for `full_for`, and the other's slot."""
+    """Two workers at 100 s: `sharing` of the first one, whose call continues for `full_for`, and the other's slot."""
 
     def __init__(self, full_for: float = 1.0) -> None:
         self.board = Scoreboard()

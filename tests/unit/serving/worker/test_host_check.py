@@ -35,7 +35,7 @@ WANTED = {
     "two in one without a space": (b"Host: localhost,localhost\r\n", {}, 400),
     "a user": (b"Host: u@localhost:1\r\n", {}, 400),
     "a path": (b"Host: localhost/x\r\n", {}, 400),
-    "a port that is no number": (b"Host: localhost:x\r\n", {}, 400),
+    "a port that is not a number": (b"Host: localhost:x\r\n", {}, 400),
     "empty": (b"Host:\r\n", {}, 400),
     "missing": (b"", {}, 400),
     "twice": (LOCAL + LOCAL, {}, 400),

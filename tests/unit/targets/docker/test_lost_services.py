@@ -93,10 +93,8 @@ def test_what_is_said_of_them() -> None:
     found = [lost_services.LostService(f"/data/{name}/.mldeploy", name, "w") for name in ("a", "b", "c\n\x1b[2J")]
     assert describe_lost_services([]) == ""
     assert describe_lost_services(found[:1]) == (
-        "1 service in containers has no workspace any more: a of /data/a. End it with: mldeploy prune --lost-services. "
+        "1 service in containers has no workspace: a of /data/a. End it with: mldeploy prune --lost-services. "
         "If the workspace was only moved, run a command in it first"
     )
-    assert "3 services in containers have no workspace any more: a of /data/a and 2 more" in describe_lost_services(
-        found
-    )
+    assert "3 services in containers have no workspace: a of /data/a and 2 more" in describe_lost_services(found)
     assert "\n" not in describe_lost_services(found[2:]) and "\x1b" not in describe_lost_services(found[2:])
