@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.api.environments import CondaDependencies, ContainerRegistry, Environment
     from mldeploy_jupyter.api.models import Model, ResourceConfiguration
     from mldeploy_jupyter.api.models.profile import ModelProfile
+    from mldeploy_jupyter.api.prune import prune
     from mldeploy_jupyter.api.runs import Run
     from mldeploy_jupyter.api.webservices import (
         AciWebservice,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
         Webservice,
     )
     from mldeploy_jupyter.api.webservices.latency.measure import measure_latency
-    from mldeploy_jupyter.api.workspace import Workspace, prune
+    from mldeploy_jupyter.api.workspace import Workspace
     from mldeploy_jupyter.azureml import migrate
     from mldeploy_jupyter.core.errors import MldeployError, ScoringError, WebserviceException
     from mldeploy_jupyter.latency.result import LatencyResult
@@ -71,7 +72,7 @@ _HOMES = {
     "deploy_form": "notebook.deploy_form",
     "measure_latency": "api.webservices.latency.measure",
     "migrate": "azureml",
-    "prune": "api.workspace",
+    "prune": "api.prune",
 }
 
 __all__ = [

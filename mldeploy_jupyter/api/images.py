@@ -80,7 +80,7 @@ def export_image(workspace: WorkspaceLike, name: str, path: str | Path) -> int:
 def pull_image(name: str) -> str:
     """Has this machine's engine pull an image, unless it has it. Raises `ImageError`."""
     from mldeploy_jupyter import docker_engine
-    from mldeploy_jupyter.deployment.images import image
+    from mldeploy_jupyter.deployment.images import build
     from mldeploy_jupyter.targets import TargetFailure
 
     def pull() -> str:
@@ -88,7 +88,7 @@ def pull_image(name: str) -> str:
             engine = docker_engine.open_engine()
         except docker_engine.EngineError as error:
             raise TargetFailure(error.failure, "image") from None
-        image.pull_image(engine, name, lambda *args, **data: None, lambda: None)
+        build.pull_image(engine, name, lambda *args, **data: None, lambda: None)
         return name
 
     return explained(pull)

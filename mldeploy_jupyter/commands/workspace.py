@@ -144,8 +144,8 @@ def delete(context: Context, args: Args) -> Result:
 
 
 def prune(context: Context, args: Args) -> Result:
+    from mldeploy_jupyter.api.prune import prune as run_prune
     from mldeploy_jupyter.api.workspace import Workspace
-    from mldeploy_jupyter.api.workspace import prune as run_prune
     from mldeploy_jupyter.core.workspace.folder import find_workspace
 
     keep = 20 if args.keep_deployments is None else args.keep_deployments

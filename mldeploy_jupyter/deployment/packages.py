@@ -27,7 +27,7 @@ from mldeploy_jupyter.core.journal.journal import Journal
 from mldeploy_jupyter.core.records import DeploymentRequest, utc_now
 from mldeploy_jupyter.core.script.imports import modules_to_preload
 from mldeploy_jupyter.deployment import diagnose
-from mldeploy_jupyter.deployment.images import image, registries
+from mldeploy_jupyter.deployment.images import build, image, receipts, registries
 from mldeploy_jupyter.deployment.images.derived import name_image
 from mldeploy_jupyter.deployment.plan import collect_inputs, make_bundle
 from mldeploy_jupyter.deployment.stages import Stages
@@ -57,7 +57,7 @@ class PackageRequest:
     name: str = ""
     label: str = ""
     dockerfile: bool = False
-    builder: image.Builder = "auto"
+    builder: build.Builder = "auto"
     password: str = field(default="", repr=False)
 
 
@@ -163,7 +163,7 @@ def _make(folder: WorkspaceFolder, id: str, request: PackageRequest, stages: Sta
         bundle, lock = _make_bundle(folder, request, inputs, stages, cancel)
         (own / "environment.lock").write_text(lock, "utf-8")
         set_detail(bundle.digest[:8])
-    content = image.make_content(
+    content = build.make_content(
         folder,
         bundle,
         lock=lock,
@@ -173,9 +173,9 @@ def _make(folder: WorkspaceFolder, id: str, request: PackageRequest, stages: Sta
     if request.dockerfile:
         return {**made, "location": _write_context(content, own / "context", inputs, request, stages, cancel)}
     with stages.stage("image") as set_detail:
-        engine = image.choose_engine(request.builder, stages.emit)
+        engine = build.choose_engine(request.builder, stages.emit)
         content = replace(content, platform=engine.platform) if engine is not None else content
-        built = image.build(
+        built = build.build_image(
             content,
             record["reference"],
             stages.emit,
@@ -186,8 +186,8 @@ def _make(folder: WorkspaceFolder, id: str, request: PackageRequest, stages: Sta
             username=image.read_image_inputs(request.inference_config).username,
             password=request.password,
         )
-        image.keep_sbom(folder, built)
-        set_detail(f"{image.describe_layers(built)}, {image.short_id(built.id)}")
+        receipts.keep_sbom(folder, built)
+        set_detail(f"{build.describe_layers(built)}, {image.short_id(built.id)}")
     made |= {"image_id": built.id, "digest": built.digest, "receipt": built.receipt, "location": record["reference"]}
     if engine is None and not registry:
         made["kept"] = registries.keep(built, own / RECORD, cancel)
@@ -221,7 +221,7 @@ def _write_context(
     content: ImageContent, target: Path, inputs: Inputs, request: PackageRequest, stages: Stages, cancel: Cancel
 ) -> str:
     with stages.stage("image") as set_detail:
-        image.write_context(
+        build.write_context(
             content, target, cancel, environment=inputs.environment, kernel_python=request.kernel_python
         )
         set_detail(f"a Dockerfile and what it copies, in {target}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.deployment.images import image
+from mldeploy_jupyter.deployment.images import receipts
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.records import RevisionRecord
@@ -31,7 +31,7 @@ def make_receipt(folder: WorkspaceFolder, revision: RevisionRecord) -> dict[str,
             "image_id": revision.image_id,
             "image_digest": revision.image_digest,
         }
-    document = image.read_sbom(folder, revision.receipt)
+    document = receipts.read_sbom(folder, revision.receipt)
     if document is not None:
         receipt["sbom"] = document
     return receipt

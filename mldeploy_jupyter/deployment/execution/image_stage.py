@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mldeploy_jupyter.core.errors import ImageError
 from mldeploy_jupyter.core.records import DeploymentRequest, RevisionRecord
 from mldeploy_jupyter.core.script.imports import modules_to_preload
-from mldeploy_jupyter.deployment.images import image, registries
+from mldeploy_jupyter.deployment.images import build, image, receipts, registries
 from mldeploy_jupyter.deployment.images.image import MadeImage
 from mldeploy_jupyter.deployment.plan import Inputs
 from mldeploy_jupyter.targets import Cancel, Emit, TargetFailure
@@ -50,16 +50,16 @@ class ImageStage:
         known = self.store.get_revision(self.request.service, number) if number else None
         if known is not None and known.bundle_digest == bundle.digest:
             kept = MadeImage.of(known)
-            if not kept.is_reloaded and image.has_image(engine, kept.id):
+            if not kept.is_reloaded and build.has_image(engine, kept.id):
                 return kept, f"that of revision {number}, {image.short_id(kept.id)}"
-        content = image.make_content(
+        content = build.make_content(
             self.folder,
             bundle,
             lock=self.lock,
             settings={"preload": modules_to_preload(bundle.source_files(), self.inputs.records)},
             platform=engine.platform,
         )
-        built = image.build(
+        built = build.build_image(
             content,
             f"{image.image_name(self.folder, self.request.service)}:{revision.number}",
             self.emit,
@@ -70,10 +70,10 @@ class ImageStage:
             username=image.read_image_inputs(self.request.inference_config).username,
             password=self.password,
         )
-        image.keep_sbom(self.folder, built)
+        receipts.keep_sbom(self.folder, built)
         self.has_built = True
         made = MadeImage(built.reference, built.id, built.digest, built.receipt)
-        return made, f"{image.describe_layers(built)}, {image.short_id(built.id)}"
+        return made, f"{build.describe_layers(built)}, {image.short_id(built.id)}"
 
     def find_image(self) -> tuple[MadeImage, str]:
         """The image that the request names, pulled if the engine lacks it.
@@ -83,7 +83,7 @@ class ImageStage:
         engine = self._open_engine()
         name = self.request.image
         registries.load_kept(self.folder, engine, name, self.emit, self.cancel)
-        found = image.pull_image(engine, name, self.emit, self.cancel)
+        found = build.pull_image(engine, name, self.emit, self.cancel)
         labels = (found.get("Config") or {}).get("Labels") or {}
         if labels.get("io.mldeploy.image") != "1":
             raise ImageError(
@@ -93,7 +93,7 @@ class ImageStage:
                 code="ForeignImage",
             )
         digests = found.get("RepoDigests") or []
-        receipt = image.find_receipt(self.folder, self.store, str(found["Id"])) or {
+        receipt = receipts.find_receipt(self.folder, self.store, str(found["Id"])) or {
             "image": found["Id"],
             "bundle": labels.get("io.mldeploy.bundle", ""),
             "lock": labels.get("io.mldeploy.lock", ""),
@@ -130,7 +130,7 @@ class ImageStage:
         if any(before.get(name) != after.get(name) for name in _KEPT) or _server(before) != _server(after):
             return None
         made = MadeImage.of(live)
-        return made.with_code(bundle.digest) if image.has_image(engine, made.id) else None
+        return made.with_code(bundle.digest) if build.has_image(engine, made.id) else None
 
     def _has_running_container(self, engine: Engine) -> bool:
         from mldeploy_jupyter.docker_engine import EngineError

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mldeploy_jupyter.deployment.images import image
+from mldeploy_jupyter.deployment.images import build, receipts
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.workspace.folder import WorkspaceFolder
@@ -37,7 +37,7 @@ def list_unused_images(folder: WorkspaceFolder, *, clock: Callable[[], float] = 
     used = {f"{prefix}{revision.service}:{revision.number}" for revision in needed}
     # A revision may have the image of another one, which has only that one's name.
     used |= {name for revision in needed for name in (revision.image, revision.image_id)} - {""}
-    used |= {str(package.get("reference")) for package in image.list_packages(folder)}
+    used |= {str(package.get("reference")) for package in receipts.list_packages(folder)}
     unused = [tag for tag, id in _tags(engine) if tag.startswith(prefix) and not used & {tag, id}]
     return [*unused, *_unused_layers(engine, set(unused), clock())]
 
@@ -54,7 +54,7 @@ def remove_unused_images(folder: WorkspaceFolder, *, clock: Callable[[], float] 
         if not count:
             break
     with suppress(OSError):
-        BlobStore(image.image_cache()).sweep(min_age=UNUSED_SECONDS, now=clock)
+        BlobStore(build.image_cache()).sweep(min_age=UNUSED_SECONDS, now=clock)
     return removed
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mldeploy_jupyter.core.errors import ImageError, StorageError
 from mldeploy_jupyter.core.text import format_size
-from mldeploy_jupyter.deployment.images import image
+from mldeploy_jupyter.deployment.images import build, image, receipts
 from mldeploy_jupyter.targets import Cancel, Emit, TargetFailure
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def find_reference(folder: WorkspaceFolder, name: str) -> tuple[str, str]:
                 code="ImageNotFound",
             )
         return revision.image or revision.image_id, f"{name}:{revision.number}"
-    for package in image.list_packages(folder):
+    for package in receipts.list_packages(folder):
         if package.get("id") == name or package.get("reference") == name:
             location = str(package.get("location") or "")
             if not location or package.get("dockerfile"):
@@ -88,7 +88,7 @@ def keep(built: BuiltImage, user: Path, cancel: Cancel) -> str:
     """
     from mldeploy_jupyter.images import oci_store
 
-    oci_store.keep_for(user, built.digest, image.image_cache(), check=cancel)
+    oci_store.keep_for(user, built.digest, build.image_cache(), check=cancel)
     return f"{LAYOUT}{built.digest}"
 
 
@@ -100,8 +100,8 @@ def load_kept(folder: WorkspaceFolder, engine: Engine, name: str, emit: Emit, ca
     from mldeploy_jupyter import docker_engine
     from mldeploy_jupyter.images import oci_store
 
-    for package in image.list_packages(folder):
-        if package.get("reference") == name and package.get("kept") and not image.has_image(engine, name):
+    for package in receipts.list_packages(folder):
+        if package.get("reference") == name and package.get("kept") and not build.has_image(engine, name):
             try:
                 oci_store.load(_open_kept(str(package["kept"])), engine, name, emit, cancel)
             except docker_engine.EngineError as error:
@@ -114,7 +114,7 @@ def _open_kept(source: str) -> OciImage:
 
     name = source.removeprefix(LAYOUT)
     if name.startswith("sha256:"):
-        return oci_store.open_image(name, image.image_cache())
+        return oci_store.open_image(name, build.image_cache())
     return oci_layout.read_layout(Path(name))
 
 
@@ -136,7 +136,7 @@ def push(
         from mldeploy_jupyter.images import oci_store
 
         found = _open_kept(source) if isinstance(source, str) else source
-        pushed = oci_store.push(found, reference, None, emit, cancel, cache=image.image_cache())
+        pushed = oci_store.push(found, reference, None, emit, cancel, cache=build.image_cache())
         detail = f"{format_size(pushed.uploaded_bytes)} uploaded"
         return Pushed(str(pushed.reference), pushed.reference.digest, detail)
     from mldeploy_jupyter import docker_engine
@@ -270,7 +270,7 @@ def list_images(folder: WorkspaceFolder) -> list[ListedImage]:
             serves = serving.get(revision.service) == revision.number
             user = f"{revision.service} revision {revision.number}"
             add(revision.image_id, revision.image, revision.created_time, user, serves, revision.image_digest)
-    for package in image.list_packages(folder):
+    for package in receipts.list_packages(folder):
         if package.get("image_id"):
             user, created = f"package {package['id']}", str(package.get("created_time") or "")
             add(package["image_id"], str(package["location"]), created, user, False, str(package.get("digest") or ""))

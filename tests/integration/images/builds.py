@@ -16,7 +16,7 @@ from typing import Any
 
 from mldeploy_jupyter import environments
 from mldeploy_jupyter.core.environment.spec import EnvironmentSpec
-from mldeploy_jupyter.deployment.images.image import read_build_secrets
+from mldeploy_jupyter.deployment.images.build import read_build_secrets
 from mldeploy_jupyter.docker_engine import Engine
 from mldeploy_jupyter.images import docker_builder
 from mldeploy_jupyter.images.context import ImageContent

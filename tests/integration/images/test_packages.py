@@ -127,7 +127,7 @@ def test_a_dockerfile_is_built_with_the_engine_alone_and_answers(site: Site) -> 
 
 def add_settings(context: Path) -> None:
     """Puts this machine's index and certificates where the file says that they go."""
-    from mldeploy_jupyter.deployment.images.image import read_build_secrets
+    from mldeploy_jupyter.deployment.images.build import read_build_secrets
     from mldeploy_jupyter.images.environment_files import environment_settings
 
     secrets = read_build_secrets()

@@ -1,9 +1,8 @@
-"""What goes into an image, and what its build tells of itself; no engine is asked."""
+"""What an image is made from, and where it goes; no engine is asked."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -52,35 +51,9 @@ def test_images_go_to_the_workspaces_registry_or_the_installations(workspace: Wo
     assert image.image_registry(workspace.with_config(image_registry="other/team"), {}) == "other/team"
 
 
-def test_every_line_of_a_build_has_its_steps_title_and_every_layer_a_line() -> None:
-    events: list[tuple[Any, ...]] = []
-    steps = image.Steps(lambda stage, kind, text="", **data: events.append((kind, text, data.get("step"))))
-    steps("image", "log", "before")
-    steps("image", "progress", "Install 4 packages", step="1/2", fraction=0.0)
-    steps("image", "log", "Resolved")
-    layer = {"name": "code", "digest": "sha256:fc14dbd0ee02", "size": 543, "reused": False}
-    steps("image", "progress", "code", layer=layer)
-    assert events == [
-        ("log", "before", None),
-        ("progress", "Install 4 packages", "1/2 Install 4 packages"),
-        ("log", "Resolved", "1/2 Install 4 packages"),
-        ("progress", "code", None),
-        ("log", "layer code  fc14dbd0  543 bytes  made", None),
-    ]
-
-
 def test_other_code_in_the_same_image_is_told_apart() -> None:
     made = image.MadeImage.of(RevisionRecord("svc", 1, image="a:1", image_id="sha256:1", receipt={"lock": "l"}))
     assert not made.is_reloaded
     reloaded = made.with_code("digest")
     assert reloaded.is_reloaded and reloaded.id == made.id
     assert image.MadeImage.of(RevisionRecord("svc", 2, **reloaded.to_fields())) == reloaded
-
-
-def test_proxies_and_certificates_of_this_machine_reach_a_build(folder: Path) -> None:
-    (folder / "ca.pem").write_text("PEM")
-    environ = {"https_proxy": "http://proxy:1", "SSL_CERT_FILE": str(folder / "ca.pem"), "OTHER": "x"}
-    found = image.read_build_secrets(username="me", password="secret", environ=environ)
-    assert found.proxies == {"https_proxy": "http://proxy:1"} and found.ca_bundle == "PEM"
-    assert (found.registry_username, found.registry_password) == ("me", "secret")
-    assert "secret" not in repr(found)
