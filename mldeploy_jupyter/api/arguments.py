@@ -26,7 +26,7 @@ MOST_NAMES = 10_000  # of a folder, compared with one that is not there
 class WorkspaceLike(Protocol):
     """The part of `Workspace` that models, runs, services and environments use.
 
-    The class itself is above them, because it hands their objects out.
+    The class itself is above them, because it returns their objects.
     """
 
     @property

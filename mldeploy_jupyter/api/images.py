@@ -95,7 +95,7 @@ def pull_image(name: str) -> str:
 
 
 def explained(step: Callable[[], Result]) -> Result:
-    """The result of `step`; what an engine failed with becomes an `ImageError` of three lines."""
+    """The result of `step`; a failure of the engine becomes an `ImageError` of three lines."""
     from mldeploy_jupyter.core.diagnosis import explain
     from mldeploy_jupyter.targets import TargetFailure
 

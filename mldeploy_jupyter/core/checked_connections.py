@@ -1,4 +1,4 @@
-"""Connections that are checked before anything is sent: who listens at an address may not be whom it was meant for."""
+"""Checks connections before anything is sent: another program may listen at the service's address."""
 
 from __future__ import annotations
 

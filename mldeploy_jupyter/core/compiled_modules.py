@@ -1,4 +1,4 @@
-"""Compiles modules for a place where they cannot be compiled when they are imported: a read-only image."""
+"""Compiles modules for a read-only image, where Python could not write their `.pyc` files at import."""
 
 from __future__ import annotations
 

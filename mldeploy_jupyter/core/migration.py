@@ -1,4 +1,4 @@
-"""What `migrate()` was asked for in this process. `azureml` sets it; what then behaves in another way reads it."""
+"""The options of `migrate()` in this process. `azureml` sets them; code that behaves differently then reads them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def begin(migration: Migration) -> None:
 
 
 def end() -> None:
-    """Forgets it, with what was created and said meanwhile."""
+    """Forgets the options, and what was created and printed since they were set."""
     global _current
     _current = None
     compute_targets.clear()

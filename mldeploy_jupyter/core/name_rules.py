@@ -20,7 +20,7 @@ MODEL_NAME_RULE = (
 
 
 def is_plain_name(name: object) -> bool:
-    """Whether `name` is a text that a name or id of ours can be, and so the name of a folder; else it is damaged."""
+    """Whether `name` can be a name or an id of this package, and thus the name of a folder; if not, it is damaged."""
     return isinstance(name, str) and re.fullmatch(MODEL_NAME, name) is not None  # the widest rule
 
 

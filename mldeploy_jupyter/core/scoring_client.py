@@ -20,7 +20,7 @@ KEY_LIFETIME = 2700.0  # seconds until the key or token is fetched again; tokens
 
 
 class NothingSent(ScoringError):
-    """What listens at the address is not proven to be the service, so it was sent neither the key nor the input."""
+    """The program at the address may not be the service, so it was sent neither the key nor the input."""
 
 
 class ScoringClient:

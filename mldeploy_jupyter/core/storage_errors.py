@@ -106,7 +106,7 @@ def explain_remote_errors(url: str) -> Iterator[None]:
 
 
 def explain_unusable(error: OSError, places: Iterable[Path] = (Path("/"),)) -> StorageError | None:
-    """The error for a file of ours that is not there, may not be used, or has something else in its place.
+    """The error for a file of the workspace that is missing, cannot be accessed, or is a folder instead.
 
     None when the error names no file below one of `places`.
     """

@@ -84,7 +84,7 @@ def find_other_models(folder: WorkspaceFolder, failure: dict[str, Any], named: s
 def diagnose_error(
     folder: WorkspaceFolder, error: MldeployError, inference: dict[str, Any], script_copy: Path | None = None
 ) -> Cause:
-    """One of our own errors as a cause. If it names a line of the script, the cause shows that line of the cell.
+    """An error of this package as a cause. If it names a line of the script, the cause shows that line of the cell.
 
     `script_copy` is the script that was read, where it is a copy.
     """

@@ -1,4 +1,4 @@
-"""Adds the records of services that are there and that the store does not know.
+"""Adds records for services that exist but that the store does not know.
 
 A store may be new because its file was lost, or old because a backup was put back. What runs, and what was stopped, is
 found by the target. A service's folder says which revision serves, its deployment's folder what that was made from, and

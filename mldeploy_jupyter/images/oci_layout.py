@@ -57,7 +57,7 @@ def write_layout(
     if folder.is_dir() and any(folder.iterdir()) and not index_file.is_file():
         raise ImageError(
             f"no image can be written to {folder}",
-            why="the folder has files and is no OCI image layout",
+            why="the folder has files and is not an OCI image layout",
             hint="name an empty folder",
             code="NotALayout",
         )
@@ -200,7 +200,7 @@ def _reader(folder: Path, part: dict[str, Any]) -> Callable[[int], Iterator[byte
         except OSError as error:
             raise _damaged(str(path), error.strerror or str(error)) from None
         if not offset and f"sha256:{digest.hexdigest()}" != part["digest"]:
-            raise _damaged(str(path), "its content has another digest than its name says")
+            raise _damaged(str(path), "its content does not match the digest in its name")
 
     return read
 
@@ -213,7 +213,7 @@ def _manifest(folder: Path, digest: str, media_type: str) -> Manifest:
     except OSError as error:
         raise _damaged(str(folder), f"the manifest {digest} is missing: {error.strerror}") from None
     if digest_of(text) != digest:
-        raise _damaged(str(folder), f"the manifest {digest} has another content than its name says")
+        raise _damaged(str(folder), f"the manifest {digest} does not match the digest in its name")
     manifest = parse_manifest(text, media_type, str(folder))
     for part in manifest.data.get("layers", []):
         if not re.fullmatch(r"sha256:[0-9a-f]{64}", part["digest"]):

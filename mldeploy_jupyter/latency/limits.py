@@ -1,4 +1,4 @@
-"""What a run may be, in numbers and words that are known before anything of it is loaded."""
+"""The limits and choices of a run, for callers that must not import the rest of the package."""
 
 from __future__ import annotations
 

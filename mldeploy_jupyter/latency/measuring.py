@@ -46,7 +46,7 @@ class Endpoint:
 
 
 class EndpointRefused(MldeployError):
-    """What listens at the address is not proven to be the service, or the service is not there."""
+    """The program at the address may not be the service, or the service is missing."""
 
 
 # Returns where a service of the plan is and its key, by its index. It is called from a thread of its own, when the

@@ -6,11 +6,11 @@ _page_is_dark = False
 
 
 def set_page_theme(dark: bool) -> None:
-    """Tells the theme of the page that spoke last."""
+    """Sets the theme, as the page that sent a message last has it."""
     global _page_is_dark
     _page_is_dark = dark
 
 
 def is_dark(dark: bool | None) -> bool:
-    """Whether a figure is dark, for which that was asked; None asks for the theme of the page."""
+    """Whether a figure is dark: `dark` if it is given, otherwise as the page is."""
     return _page_is_dark if dark is None else dark

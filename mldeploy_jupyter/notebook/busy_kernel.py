@@ -127,7 +127,7 @@ def make_unbound_comm(target: str, data: dict[str, Any]) -> Any:
         return None
 
     class Parentless(threading.local):
-        """The kernel, as far as a comm uses it, outside of any request but one for the widget's state.
+        """The part of the kernel that a comm uses, outside of any request except one for the widget's state.
 
         A page that loads knows the state by its parent. Only the header is told, so it binds nothing.
         """

@@ -1,4 +1,4 @@
-"""What a view may ask and order, as plain data: the Python side of `labextension/src/protocol.ts`.
+"""The requests and subscriptions of a view, as plain data: the Python side of `labextension/src/protocol.ts`.
 
 `handle` answers one request, `Subscriptions` tells views what changes. Both are served over a notebook's comm and over
 HTTP, so nothing here knows a front end, and every parameter is checked as untrusted input. A view holds

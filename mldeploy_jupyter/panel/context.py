@@ -1,4 +1,4 @@
-"""What the answers depend on beside their parameters: the workspaces, the notebook's extras, the clock."""
+"""What the answers depend on apart from their parameters: the workspaces, the notebook's extras, the clock."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _same_cell(file: str, number: int | None) -> int | None:
 
 @dataclass
 class PanelContext:
-    """Where a port is bound, and what it knows of the place it shows in.
+    """Where a port is bound, and what it knows about the front end that it serves.
 
     `own` is the workspace of requests that name none; None where the port is bound to no workspace. `known` returns
     the workspaces that may be named by their id, `broken` those whose settings cannot be read. `words` turns a hint

@@ -1,4 +1,4 @@
-"""What a view may order: changes of a service, and the cancel or retry of a deployment."""
+"""The changes that a view may request: of a service, and the cancel or retry of a deployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a service, as far as it is visible without a request to it."""
+"""The state of a service, as far as it is known without a request to the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What local services do, at a glance: from their folders and the process table, without asking any of them."""
+"""The states of local services, read from their folders and the process table, without asking the services."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Glances:
         self._processes = ProcessEnds()
 
     def look(self, names: Iterable[str]) -> dict[str, Glance]:
-        """What each of these services does now."""
+        """The state of each of these services."""
         ended = self._processes.find_ended()
         before, self._seen = self._seen, {}
         processes = Processes()
@@ -87,7 +87,7 @@ class Glances:
 
 
 class ProcessEnds:
-    """Tells which of many processes have ended: on Linux with one system call for all, else by looking each one up."""
+    """Finds out which of many processes have ended: on Linux with one system call, elsewhere one by one."""
 
     def __init__(self) -> None:
         self._started: dict[int, str] = {}
@@ -117,7 +117,7 @@ class ProcessEnds:
         return ended
 
     def keep(self, pids: set[int]) -> None:
-        """Watches no others than these from now on."""
+        """From now on watches only these."""
         for pid in [pid for pid in self._started if pid not in pids]:
             self._drop(pid)
 

@@ -1,4 +1,4 @@
-"""A run's files on their way in and out: names, uploads, folders and copies."""
+"""Uploads and downloads of a run's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has around it: its experiment, the runs above and below it, the wait for its end, v1's calls of Azure."""
+"""A run's experiment, its parent and children, the wait for its end, and v1's calls that need Azure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _begun_here: set[str] = set()  # ids of the runs that this process began, which 
 
 
 def new_run_id() -> str:
-    """An id that no other run has, and that tells when it began (UTC)."""
+    """A unique id that contains the time (UTC) at which the run began."""
     return f"run-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
 
 

@@ -136,7 +136,9 @@ def read_inference_config(path: str | Path, *, need_script: bool = True, note: N
         )
     both = [key for key in ("extraDockerFileSteps", "extraDockerfileSteps") if data.get(key) is not None]
     if len(both) == 2:
-        problems.append(Problem(both[1], f"is given beside {both[0]}, which means the same", f"remove {both[1]}"))
+        problems.append(
+            Problem(both[1], f"is given together with {both[0]}, which means the same", f"remove {both[1]}")
+        )
     replaced = [key for key in KEYS_OF_2019 if data.get(key) is not None]
     if data.get("environment") is not None and replaced:
         fix = f"remove {', '.join(replaced)}, or remove environment"

@@ -102,7 +102,7 @@ LOCAL = ConfigSpec(
               "tokenAuthEnabled", ("--token-auth-enabled",)),
         Field("max_batch_size", "integer", "The most rows of waiting requests that one call of run() gets. 0: no "
               "batching.", 0, "maxBatchSize", ("--max-batch-size",), minimum=0, maximum=1_000_000),
-        Field("memory_gb_limit", "number", "Memory in gigabytes that a worker may use by itself, above which it is "
+        Field("memory_gb_limit", "number", "Private memory in gigabytes that a worker may use, above which it is "
               "replaced; with engine docker, that the whole container may use. 0: no limit.", 0,
               "containerResourceRequirements.memoryInGBLimit",
               ("--gbl", "--memory-gb-limit"), minimum=0, maximum=1_000_000),
@@ -114,7 +114,7 @@ LOCAL = ConfigSpec(
               "503.", 30_000, "maxQueueWaitMs", ("--mr", "--max-request-wait-time"), minimum=1, maximum=1000 * DAY),
         Field("tracing", "string", "Where OpenTelemetry spans go: otlp (as the OTEL_ variables say), console, or off.",
               "off", "tracing", ("--tracing",), pattern="otlp|console|off", rule="must be 'otlp', 'console' or 'off'"),
-        Field("allowed_hosts", "strings", "Host names, beside localhost, 127.0.0.1 and [::1], by which proxies and "
+        Field("allowed_hosts", "strings", "Host names, besides localhost, 127.0.0.1 and [::1], by which proxies and "
               "tunnels may call the service. *: any.", [], "allowedHosts", ("--allowed-hosts",)),
         Field("keep_last_request", "boolean", "Whether a worker remembers the last request of up to 64 KiB that it "
               "answered, in memory only, for --replay.", True, "keepLastRequest", ("--keep-last-request",)),

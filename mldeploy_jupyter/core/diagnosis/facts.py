@@ -122,7 +122,7 @@ class Facts:
         return bool(self.settings.get("checking"))
 
     def source_lacks(self, path: str) -> bool:
-        """Whether no such file lies beside the script that the user edits; False when that is not known."""
+        """Whether the folder of the script that the user edits lacks the file; False when that is not known."""
         return bool(self.script.original) and not Path(self.script.original).parent.joinpath(path).is_file()
 
     # Locations in the user's code

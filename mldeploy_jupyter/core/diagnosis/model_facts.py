@@ -1,4 +1,4 @@
-"""What the models of a service say about it: the libraries they were saved with, and the files they consist of."""
+"""Facts about a service's models: the libraries they were saved with, and the files they consist of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a service's packages come from, and how one more gets there."""
+"""Where a service's packages come from, and how to add one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def package_source(inference: dict[str, Any], python: str = "") -> dict[str, str
 
 
 def describe_adding(source: dict[str, Any], package: str = "", named: str = "") -> str:
-    """What brings a package into the service: a command, or the file that it goes into.
+    """How to add a package to the service: a command, or the file that lists its packages.
 
     Without `package`, the sentence continues after one that speaks of a package whose name is to be looked up. `named`
     follows the package's name.

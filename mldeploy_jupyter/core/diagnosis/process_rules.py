@@ -130,7 +130,7 @@ def memory_limit(facts: Facts) -> Cause | None:
     used, limit, proposed = (facts.failure.get(name) for name in ("used", "limit", "proposed"))
     why = "a worker used more than memory_gb_limit allows, and was ended"
     if isinstance(used, int) and isinstance(limit, int):
-        why = f"a worker used {format_size(used)} by itself, and memory_gb_limit allows {format_size(limit)}"
+        why = f"a worker used {format_size(used)} of private memory, and memory_gb_limit allows {format_size(limit)}"
     enough = "raise memory_gb_limit"
     if isinstance(proposed, int):
         enough = f"set memory_gb_limit={proposed / 10**9:g} or more"

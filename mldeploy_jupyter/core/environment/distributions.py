@@ -85,7 +85,7 @@ SAME_NAMES = frozenset(
 
 
 def is_system_library(package: str) -> bool:
-    """Whether a package of conda, by its name, is no Python package, and so has no counterpart on PyPI."""
+    """Whether the conda package of that name contains no Python, and so has no counterpart on PyPI."""
     name = package.lower()
     return name in SYSTEM_LIBRARIES or (name.startswith(("_", "lib")) and name not in PYTHON_LIBRARIES)
 

@@ -1,4 +1,4 @@
-"""Conda's match specs, such as `numpy=1.26.*` or `conda-forge::zlib >=1.2,<2|3`: read, checked, corrected."""
+"""Reads, checks and corrects conda's match specs, such as `numpy=1.26.*` or `conda-forge::zlib >=1.2,<2|3`."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class EnvironmentSpec(JsonRecord):
     places: dict[str, str] = field(default_factory=dict, compare=False)
 
     def digest(self) -> str:
-        """The SHA-256 of all that decides which packages are installed: not the name, nor the variables."""
+        """The SHA-256 of everything that decides which packages are installed; name and variables do not count."""
         data: dict[str, object] = {
             "python": self.python,
             "pip": sorted(set(self.pip)),

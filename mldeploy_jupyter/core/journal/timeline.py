@@ -20,7 +20,7 @@ END_STATES = {"live": "Live", "failed": "Failed", "cancelled": "Cancelled", "int
 
 @dataclass
 class StepView:
-    """A step of a stage that has several, such as one of an image's build. Its fields are as those of `StageView`."""
+    """One step of a stage, such as a step of an image's build. The fields mean the same as those of `StageView`."""
 
     title: str
     status: str = "Running"
@@ -166,7 +166,7 @@ def _apply_to_stage(stage: StageView, event: Event) -> None:
 
 
 def _apply_step(stage: StageView, event: Event) -> None:
-    """Begins the step that a progress names, which ends the one before it, or brings it up to date."""
+    """Updates the step that a progress event names, or begins it, which ends the step before."""
     title = event.data.get("step")
     if not isinstance(title, str) or not title:
         return

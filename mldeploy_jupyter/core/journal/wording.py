@@ -86,7 +86,7 @@ def target_title(target: str) -> str:
 
 
 def describe_stage(stage: StageView, timeline: Timeline) -> str:
-    """What stands beside the name of a stage, in a view that draws state, progress and durations itself."""
+    """The text next to a stage's name, in a view that draws state, progress and durations itself."""
     if stage.id == "push" and stage.status == "Not needed":
         if timeline.stage("image") is not None:
             return f"not needed: {TARGETS.get(timeline.target, one_line(timeline.target))} needs no registry"
@@ -112,7 +112,7 @@ def last_output(stage: StageView) -> str:
 
 
 def describe_end(timeline: Timeline, timezone: tzinfo | None = None) -> str:
-    """What is true after a deployment that was cancelled or interrupted, in one line; "" in another state.
+    """One line about what serves after a deployment was cancelled or interrupted; "" in any other state.
 
     The time is shown in `timezone`, by default the local one.
     """

@@ -1,4 +1,4 @@
-"""Reads a file of lines from its end: what is wanted of a long log or journal is often the last of it."""
+"""Reads a file of lines from its end, since readers of a long log or journal mostly want its last lines."""
 
 from __future__ import annotations
 

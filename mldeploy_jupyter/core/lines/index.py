@@ -1,4 +1,4 @@
-"""Where the lines of a log file begin, so that any page of a long one is read without reading what comes before."""
+"""An index of where the lines of a log file begin, so that any page of a long log is read directly."""
 
 from __future__ import annotations
 

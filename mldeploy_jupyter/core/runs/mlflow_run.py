@@ -1,6 +1,6 @@
 """A run of MLflow, and the tracking store of this process.
 
-MLflow and its many libraries raise whatever they like: each call of them goes through `ask`, which explains it.
+MLflow and its libraries raise errors of any type, so each call goes through `ask`, which explains them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Finds what a script that parses its own text reads of it, for an example of a body."""
+"""Finds the keys that a script reads when it parses its body itself, for an example of a body."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def find_body_keys(text: str) -> list[str]:
 
 
 def _read_key(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:
-    """What is read, and by which key: of `body["data"]` and `body.get("data")`."""
+    """The expression that is read and the key, for `body["data"]` and `body.get("data")`."""
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
         return node.value, node.slice
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get" and node.args:

@@ -1,4 +1,4 @@
-"""Finds what will go wrong in a service although the entry script can be imported, from its source."""
+"""Finds problems that an entry script will have in a service, from its source, although it can be imported."""
 
 from __future__ import annotations
 

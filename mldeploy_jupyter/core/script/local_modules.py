@@ -1,4 +1,4 @@
-"""Finds a module of the user's own that a service lacks: where the kernel has it, or in folders around the script."""
+"""Finds a user's module that a service lacks: where the kernel has it, or in folders around the script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a deployment ends: its cause when it failed, and what is left to do when its end is recorded."""
+"""The end of a deployment: its cause if it failed, and what is done once its end is recorded."""
 
 from __future__ import annotations
 

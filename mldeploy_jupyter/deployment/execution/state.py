@@ -1,4 +1,4 @@
-"""What is known of a deployment under way."""
+"""The state of a running deployment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ExecutionState:
-    """A deployment under way. The fields below the first group are filled by the stages, as far as they came."""
+    """A running deployment. The stages fill in the fields after the first group as they finish."""
 
     folder: WorkspaceFolder
     store: Store

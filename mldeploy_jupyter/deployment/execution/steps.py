@@ -155,7 +155,7 @@ def make_image(state: ExecutionState, inputs: Inputs) -> image.MadeImage:
 
 
 def _environment_emit(state: ExecutionState) -> Callable[..., None]:
-    """What the environments room reports with: it does not know which stage is open."""
+    """The `Emit` that `environments` reports with: it does not know which stage is open."""
 
     def emit(kind: str, text: str = "", **data: Any) -> None:
         state.stages.emit(state.stages.current, kind, text, **data)

@@ -1,4 +1,4 @@
-"""What the services of a workspace do, at a glance, whatever targets they are on."""
+"""The states of a workspace's services, on all targets, without asking each service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Glances:
-    """Looks at services again and again; those of a target that cannot be looked at are left out.
+    """Reads the states of services repeatedly; those of a target that cannot be read this way are left out.
 
     For one thread at a time.
     """
@@ -26,7 +26,7 @@ class Glances:
         self._containers: ContainerGlances | None = None  # made when the first service has one
 
     def look(self, services: Iterable[ServiceRecord]) -> dict[str, Glance]:
-        """What each of these services of this machine does now."""
+        """The state of each of these services of this machine."""
         services = list(services)
         found = self._processes.look([service.name for service in services if service.target == "local"])
         contained = [service.name for service in services if service.target == "docker"]
@@ -39,7 +39,7 @@ class Glances:
         return found
 
     def has_ended(self) -> bool:
-        """Whether one of the services has ended since the last look. It costs next to nothing."""
+        """Whether one of the services has ended since the last call. This is cheap."""
         return self._processes.has_ended() or (self._containers is not None and self._containers.has_ended())
 
     def close(self) -> None:

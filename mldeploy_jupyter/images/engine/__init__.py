@@ -1,1 +1,1 @@
-"""What builds with an engine need of it: streams, and one build."""
+"""Requests to the engine that builds need: streams, and one build."""

@@ -186,9 +186,9 @@ class _Upload:
         stored = answer.headers.get("Docker-Content-Digest", self._blob.digest)
         if stored != self._blob.digest:
             raise ImageError(
-                f"the registry {self._registry.host} stored another layer than it was sent",
+                f"the registry {self._registry.host} stored a different layer than it was sent",
                 why=f"sent {self._blob.digest}, stored {stored}",
-                hint="find out what stands between here and the registry, and changes what is sent",
+                hint="find out what changes the data on its way to the registry, such as a proxy",
                 code="DigestMismatch",
             )
 
@@ -339,8 +339,8 @@ def _parts(registry: Registry, answer: Any) -> Iterator[bytes]:
 
 def _another_blob(registry: Registry, digest: str, found: str) -> ImageError:
     return ImageError(
-        f"the registry {registry.host} gave another layer than it was asked for",
+        f"the registry {registry.host} sent a different layer than requested",
         why=f"expected {digest}, found {found}",
-        hint="find out what stands between here and the registry, and changes its answers",
+        hint="find out what changes the registry's answers on their way here, such as a proxy",
         code="DigestMismatch",
     )

@@ -380,7 +380,7 @@ def _hint(status: int, codes: Sequence[str]) -> str:
     if status == 413:
         return "a proxy in front of the registry limits the size of requests; have it raised"
     if "UNSUPPORTED" in codes or status == 405:
-        return "this registry takes no images that are pushed; name another one"
+        return "this registry accepts no pushes; name another one"
     return "check the address of the registry and the name of the image"
 
 

@@ -105,9 +105,9 @@ def fetch_manifest(registry: Registry, reference: Reference) -> Manifest:
     for expected in (reference.digest, answer.headers.get("Docker-Content-Digest", "")):
         if expected.startswith("sha256:") and expected != found.digest:
             raise ImageError(
-                f"the registry {reference.registry} gave another manifest than it was asked for",
+                f"the registry {reference.registry} sent a different manifest than requested",
                 why=f"expected {expected}, computed {found.digest}",
-                hint="find out what stands between here and the registry, and changes its answers",
+                hint="find out what changes the registry's answers on their way here, such as a proxy",
                 code="DigestMismatch",
             )
     return found
@@ -162,9 +162,9 @@ def put_manifest(registry: Registry, reference: Reference, manifest: Manifest) -
     stored = answer.headers.get("Docker-Content-Digest", manifest.digest)
     if stored.startswith("sha256:") and stored != manifest.digest:
         raise ImageError(
-            f"the registry {reference.registry} stored another manifest than it was sent",
+            f"the registry {reference.registry} stored a different manifest than it was sent",
             why=f"sent {manifest.digest}, stored {stored}",
-            hint="find out what stands between here and the registry, and changes what is sent",
+            hint="find out what changes the data on its way to the registry, such as a proxy",
             code="DigestMismatch",
         )
 

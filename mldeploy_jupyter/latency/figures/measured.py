@@ -1,4 +1,4 @@
-"""What the pictures are made of: the samples of a run, and what is known beside them."""
+"""The data of the figures: the samples of a run, its plan, and moments to mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When to do what is not urgent: in a pause of the load, since a request that is due must not wait for it."""
+"""Runs work that is not urgent in a pause of the load, since a request that is due must not wait for it."""
 
 from __future__ import annotations
 

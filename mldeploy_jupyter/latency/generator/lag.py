@@ -1,4 +1,4 @@
-"""How late this process itself is: what it reports as latency must be the service's, not its own."""
+"""Measures how late this process is, since it must not report its own delays as the service's latency."""
 
 from __future__ import annotations
 

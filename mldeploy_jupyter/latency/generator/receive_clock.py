@@ -1,4 +1,4 @@
-"""When bytes arrived, as the kernel saw it: a process that is late to read them must not call that latency."""
+"""The kernel's timestamps of received bytes: if this process is late to read them, that is not latency."""
 
 from __future__ import annotations
 

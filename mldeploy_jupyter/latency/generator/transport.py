@@ -1,4 +1,4 @@
-"""Opens connections. Where the kernel says when bytes arrived, their sockets are read here and not by the loop."""
+"""Opens connections. Where the kernel timestamps received bytes, their sockets are read here and not by the loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _clock = ReceiveClock()
 
 
 class Receiver(asyncio.Protocol):
-    """A protocol that is told when its bytes arrived; where nothing says so, that is when they were read."""
+    """A protocol that is told when its bytes arrived; without a timestamp, that is when they were read."""
 
     __slots__ = ()
 

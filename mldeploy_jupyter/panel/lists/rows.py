@@ -83,7 +83,7 @@ def find_users(services: Iterable[ServiceRecord], live: Mapping[str, RevisionRec
 
 
 def glance_state(record: ServiceRecord, state: str) -> str:
-    """The state that is shown of a service of this machine, of which a glance says `state`."""
+    """The state that is shown for a service of this machine whose glance says `state`."""
     if state == "Live" and not record.revision:
         state = "Failed"  # its supervisor runs, and nothing serves
     return deployment.display_state(record, deployment.ServiceStatus(state, record.revision))

@@ -1,1 +1,1 @@
-"""Subscriptions: what views are told when it changes, and who looks for it."""
+"""Subscriptions: views are told of changes, which one thread looks for."""

@@ -1,4 +1,4 @@
-"""Asks services how they are, one after another at an even pace, and records what changed after they were live."""
+"""Asks services for their health, one after another at an even pace, and records changes since they were live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watch is: it looks at one deployment, service or log for all of its views, and says when it is due again."""
+"""A watch polls one deployment, service or log for all of its views, and says when it is due again."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class View:
 
 
 class Watch(ABC):
-    """Looks at something for its views. `due` is when it wants to look again, by the clock of `tools`."""
+    """Polls something for its views. `due` is the time of its next poll, by the clock of `tools`."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools

@@ -1,4 +1,4 @@
-"""What a script that handles HTTP itself says of its requests, so that they are described and probed as others are."""
+"""The HTTP contract that a script with `@rawhttp` may declare, so that its requests are described and probed."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class _NamespaceFinder(importlib.abc.MetaPathFinder):
 
 
 class AbsentFinder(importlib.abc.MetaPathFinder):
-    """Says why a module of v1 is not there. Last in `sys.meta_path`, so that an installed one is found before."""
+    """Explains why a module of v1 is missing. It is last in `sys.meta_path`, so an installed one is found first."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None

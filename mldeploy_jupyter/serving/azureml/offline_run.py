@@ -6,7 +6,7 @@ from typing import Any
 
 
 class OfflineRun:
-    """What is logged is printed, so that it stands in the service's log; the rest has no effect or is not there."""
+    """Prints what a script logs, so that it is in the service's log. The rest has no effect or does not exist."""
 
     id = identity = "OfflineRun"
 
@@ -27,7 +27,7 @@ class OfflineRun:
     upload_file = upload_files = upload_folder = tag
 
     def child_run(self, name: str | None = None, run_id: str | None = None, outputs: Any = None) -> OfflineRun:
-        """Another one like this."""
+        """Another offline run."""
         return OfflineRun()
 
     def __enter__(self) -> OfflineRun:

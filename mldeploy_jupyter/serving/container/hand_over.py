@@ -80,7 +80,7 @@ class HandOverServer:
                 channel.send({"event": "answer", "id": order.get("id"), **answer})
         channel.close()
         if live is not None:
-            self._log.write("the container that was to take over has ended; serving on", level="warning")
+            self._log.write("the container that was to take over has ended; this one keeps serving", level="warning")
             live.resume()
         with contextlib.suppress(OSError):
             (self._folder / NEXT_FILE).unlink(missing_ok=True)
@@ -92,7 +92,7 @@ class HandOverServer:
         try:
             write_json(self._folder / NEXT_FILE, {"to": successor})
         except OSError as error:
-            return failure("spawn-failed", "switch", f"that it has retired cannot be written down: {error}")
+            return failure("spawn-failed", "switch", f"its retirement cannot be recorded: {error}")
         return None
 
     def _retire(self, channel: Channel, order: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ class RemotePredecessor:
 
     def pause(self) -> None:
         if self._channel is None and not self._connect():
-            self._log.write(f"the container before does not run: {self._folder}", level="warning")
+            self._log.write(f"the previous container does not run: {self._folder}", level="warning")
             return
         answer = self._request("pause", ORDER_WAIT, to=str(self._successor))
         if answer is None and self._channel is not None:
@@ -120,5 +120,5 @@ class RemotePredecessor:
             channel.close()
 
     def _silent(self) -> Aborted:
-        text = f"the container before runs and does not answer: {self._folder}"
+        text = f"the previous container runs but does not answer: {self._folder}"
         return Aborted(failure("predecessor-silent", "switch", text))

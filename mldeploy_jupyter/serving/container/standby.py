@@ -1,4 +1,4 @@
-"""Waits, with workers that are ready, until the container is told to take over."""
+"""Keeps workers ready until the container is told to take over."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Standby:
             except Aborted as aborted:
                 return {"ok": False, "failure": aborted.failure}
             except OSError as error:
-                text = f"the take-over cannot be written down: {error}"
+                text = f"the take-over cannot be recorded: {error}"
                 return {"ok": False, "failure": failure("spawn-failed", "switch", text)}
             self._predecessor, self._emit = predecessor, emit
             self._ordered.set()

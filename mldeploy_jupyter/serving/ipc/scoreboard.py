@@ -232,7 +232,7 @@ class Slot:
 
 
 class Others(NamedTuple):
-    """What a worker sees of those that accept connections beside it: whether there are any, and one that is free.
+    """What a worker sees of the other workers that accept connections: whether there are any, and whether one is free.
 
     `sooner`: one of them leaves no connections to others, or has been busy for a shorter time.
     """

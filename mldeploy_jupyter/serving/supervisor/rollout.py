@@ -226,7 +226,7 @@ class Rollouts:
         try:
             write_json(next_file, data)
         except OSError as error:
-            text = f"the new revision cannot be written down: {error}"
+            text = f"the new revision cannot be recorded: {error}"
             raise Aborted(failure("spawn-failed", "switch", text)) from error
 
         def save() -> None:

@@ -44,7 +44,7 @@ def check_script(pool: WorkerPool, request: dict[str, Any], emit: Emit) -> dict[
         return {"ok": False, "failure": failure("bad-request", "check", str(error))}
     process = pool.zygotes.acquire(settings) if pool.zygotes.fits(settings) else None
     if process is None:
-        return {"ok": False, "failure": failure("no-fork", "check", "no process here fits the check")}
+        return {"ok": False, "failure": failure("no-fork", "check", "no process here can run the check")}
     worker = WorkerProcess(settings, _NoLog())
     worker.on_line = lambda text, level: emit({"event": "log", "text": text, "level": level})
     with pool.checking(worker):

@@ -1,4 +1,4 @@
-"""What makes a process the supervisor of a folder: its lock, its parts, its control socket, its signals and its end."""
+"""Sets up the supervisor of a folder: its lock, its parts, its control socket and its signals, until its end."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class ServiceProcess:
         write_json(self._folder / "supervisor.json", data)
 
     def serve(self, handle: Handle | None = None) -> None:
-        """Answers clients until the process is told to stop. To be called from the main thread.
+        """Answers clients until the process is told to stop. Call it from the main thread.
 
         `handle` answers the operations other than `stop`; without it the arbiter does.
         """

@@ -1,4 +1,4 @@
-"""Finds processes in which nothing can move, and ends them; others are then started in their place.
+"""Finds processes that hang, and ends them; others are then started in their place.
 
 A call in C code that keeps Python's global lock stops every thread of a worker, which then passes its own deadline
 without noticing. Its heartbeat on the scoreboard stands still, and the watchdog ends the worker. One without requests,

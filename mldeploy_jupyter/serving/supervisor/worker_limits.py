@@ -80,7 +80,7 @@ class Limits:
             )
             self._replace(worker)
         except Aborted as aborted:
-            self._log.write(f"worker {worker.pid} serves on: {aborted}")
+            self._log.write(f"worker {worker.pid} keeps serving: {aborted}")
             worker.exited.wait(RETRY_WAIT)
         finally:
             self._replacing.release()
@@ -95,7 +95,7 @@ def memory_failure(used: int, limit: int, stage: str) -> dict[str, Any]:
     """The failure of a worker that is ended for its memory. `used`, `limit` and its `proposed` are in bytes."""
     proposed = memory.propose_limit(used)
     text = (
-        f"the worker used {used / 10**6:.0f} MB by itself, and its limit is {limit / 10**6:.0f} MB; "
+        f"the worker used {used / 10**6:.0f} MB of private memory, and its limit is {limit / 10**6:.0f} MB; "
         f"memory_gb_limit={proposed / 10**9:g} would have been enough so far"
     )
     return failure("memory-limit", stage, text, used=used, limit=limit, proposed=proposed)

@@ -113,7 +113,7 @@ class WorkerPool:
             try:
                 record_processes(self.folder, [pid for pid, _ in found], [mark for _, mark in found])
             except OSError as error:  # a full disk is not a reason to stop serving
-                self.log.write(f"the workers cannot be written down: {error}")
+                self.log.write(f"the workers cannot be recorded: {error}")
 
     # -- spawning and removing
 

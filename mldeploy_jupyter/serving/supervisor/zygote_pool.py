@@ -36,7 +36,7 @@ CreateZygote = Callable[
 
 @dataclass
 class LearnedModules:
-    """What is known about the modules of one interpreter. `excluded` maps a module to the reason."""
+    """What was learned about the modules of one interpreter. `excluded` maps a module to the reason."""
 
     python: str
     modules: list[str]
@@ -101,7 +101,7 @@ class ZygotePool:
                         self._log_once(f"workers are not forked: {unsafe}")
                         return None
                     self._exclude(unsafe)
-                    self._log.write(f"{unsafe.module} is not imported ahead: {unsafe}")
+                    self._log.write(f"{unsafe.module} is not imported in advance: {unsafe}")
             self._learned.forking_off = "several modules in a row made forking unsafe"
             self._log_once(f"workers are not forked: {self._learned.forking_off}")
             return None
@@ -140,7 +140,7 @@ class ZygotePool:
                     return
                 if unsafe.module:
                     self._exclude(unsafe)
-                self._log.write(f"the process that workers are forked from is given up: {unsafe}")
+                self._log.write(f"the process from which workers are forked is ended: {unsafe}")
 
     def learn(self, settings: Settings, modules: list[str]) -> None:
         """Adds the modules that a live worker has loaded: the next worker will need them too."""
@@ -186,7 +186,7 @@ class ZygotePool:
             except ForkUnsafe as unsafe:
                 if self._closed:
                     return
-                text = f"process {zygote.process.pid}, which workers are forked from, does not answer ({unsafe})"
+                text = f"process {zygote.process.pid}, from which workers are forked, does not answer ({unsafe})"
                 self._log.write(f"{text}; starting another", level="warning")
                 self._drop_zygote()
                 threading.Thread(target=self._replace_zygote, args=(zygote.settings,), daemon=True).start()
@@ -288,7 +288,7 @@ class ZygotePool:
         try:
             write_json(self._path, data, durable=False)
         except OSError as error:
-            self._log.write(f"the list of modules cannot be written down: {error}")
+            self._log.write(f"the list of modules cannot be recorded: {error}")
 
     def _is_excluded(self, name: str) -> bool:
         return any(f"{name}.".startswith(f"{module}.") for module in self._learned.excluded)

@@ -1,4 +1,4 @@
-"""What tells a folder and a machine from their copies, and a process from another with its pid."""
+"""Identifies folders, machines and processes, so that copies and reused pids are recognised."""
 
 from __future__ import annotations
 

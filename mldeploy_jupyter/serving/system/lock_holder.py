@@ -1,4 +1,4 @@
-"""Which process serves a folder, and on which control socket it listens, when no file says so."""
+"""Finds the process that serves a folder, and its control socket, when no file names them."""
 
 from __future__ import annotations
 

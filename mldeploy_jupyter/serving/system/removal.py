@@ -1,4 +1,4 @@
-"""Removes folders that scripts could write to, however they look inside."""
+"""Removes folders that scripts could write to, whatever they contain."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _remove_once(path: Path) -> list[OSError]:
 
 
 def _open_folders(path: Path) -> bool:
-    """Gives the owner every right on the folders at and below `path`. Whether one had not all of them."""
+    """Gives the owner every right on the folders at and below `path`. Returns whether one of them lacked some."""
     changed, folders = False, [os.fspath(path)]
     while folders:
         folder = folders.pop()

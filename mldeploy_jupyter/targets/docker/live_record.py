@@ -1,4 +1,4 @@
-"""A cache of what serves: `container.json` in the service's folder.
+"""A cache of which container serves: `container.json` in the service's folder.
 
 Reading a file of a container takes a tenth of a second, and a status is requested twice a second. The record is used
 only while it names the service's only container; the containers' own files are authoritative. `changing` is set before

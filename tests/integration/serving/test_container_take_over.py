@@ -237,7 +237,7 @@ def test_when_the_new_container_dies_during_the_take_over_the_old_one_goes_on(
         load.end()
     assert load.failures == []
     wait_until(lambda: not (old.folder / ".retired.json.next").exists())
-    assert "has ended; serving on" in old.messages()
+    assert "has ended; this one keeps serving" in old.messages()
     new.run()  # as the engine's restart policy does: it stands by again, and may be told once more
     assert new.await_started()["state"] == "Standby"
     assert new.ask("take-over", **{"from": str(old.folder)})["ok"]

@@ -191,7 +191,7 @@ def test_a_module_that_makes_forking_unsafe_is_left_to_the_worker(
     assert supervised.score().json() == 7
     facts = forking(supervised)
     assert facts["forking"] and reason in facts["excluded"]["ownlib"]
-    assert supervised.log.count("ownlib is not imported ahead") == 1
+    assert supervised.log.count("ownlib is not imported in advance") == 1
 
 
 def test_a_package_that_makes_forking_unsafe_is_left_to_the_worker_with_its_modules(

@@ -94,7 +94,7 @@ def test_a_new_supervisor_that_ends_lets_the_old_one_accept_again(old: Old, pred
     predecessor.pause()
     predecessor._abandon()
     wait_until(lambda: old.orders() == ["pause", "accept"])
-    wait_until(lambda: any("serving on" in text for text in old.log.texts))
+    wait_until(lambda: any("keeps serving" in text for text in old.log.texts))
 
 
 def test_a_full_disk_keeps_the_old_supervisor_serving(

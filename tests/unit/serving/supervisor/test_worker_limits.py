@@ -104,7 +104,7 @@ def test_a_worker_without_a_replacement_serves_on(monkeypatch: pytest.MonkeyPatc
         raise Aborted(failure("spawn-failed", "rollout", "no memory"))
 
     Limits(log, replace).watch(worker)
-    wait_until(lambda: "worker 7 serves on: no memory" in log.texts)
+    wait_until(lambda: "worker 7 keeps serving: no memory" in log.texts)
     assert worker.state == "live" and not worker.killed
     worker.die()
 

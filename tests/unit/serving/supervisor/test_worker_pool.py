@@ -125,7 +125,7 @@ def test_a_process_that_checks_a_script_is_recorded_but_is_no_worker(pool: FakeP
 def test_a_full_disk_does_not_stop_the_pool(pool: FakePool) -> None:
     (pool.folder / "workers.json").mkdir()
     spawn(pool, generation(pool))
-    assert any("cannot be written down" in text for text in pool.fake_log.texts)
+    assert any("cannot be recorded" in text for text in pool.fake_log.texts)
     (pool.folder / "workers.json").rmdir()
 
 

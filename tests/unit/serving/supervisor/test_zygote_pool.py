@@ -180,7 +180,7 @@ def test_a_module_that_makes_forking_unsafe_is_left_out_from_then_on(make_site: 
     assert site.acquire() is not None
     assert [zygote.requested_modules for zygote in site.zygotes] == [{"numpy", "pandas"}, {"numpy"}]
     assert site.pool.describe()["excluded"] == {"pandas": "a thread runs"}
-    assert site.log.texts == ["pandas is not imported ahead: a thread runs"]
+    assert site.log.texts == ["pandas is not imported in advance: a thread runs"]
     site.pool.learn(SETTINGS, ["pandas.core", "pandas_other"])
     site.acquire()
     assert site.zygotes[-1].requested_modules == {"numpy", "pandas_other"}
