@@ -37,6 +37,19 @@ def check_change(body: dict[str, Any], subscribe: str) -> str:
     return ""
 
 
+def read_change(handler: MldeployHandler, subscribe: str) -> dict[str, Any] | None:
+    """The change that a request asks for; None after it was refused. `subscribe` is as in `check_change`."""
+    try:
+        body = handler.read_json()
+        wrong = check_change(body, subscribe)
+    except ValueError as error:
+        wrong = str(error)
+    if not wrong:
+        return body
+    handler.refuse(wrong)
+    return None
+
+
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_ID
 
@@ -54,13 +67,8 @@ class StreamHandler(MldeployHandler):
     @web.authenticated
     @authorized("read")  # type: ignore[untyped-decorator]
     async def post(self) -> None:
-        try:
-            body = self.read_json()
-            wrong = check_change(body, "subscriptions")
-        except ValueError as error:
-            wrong = str(error)
-        if wrong:
-            self.refuse(wrong)
+        body = read_change(self, "subscriptions")
+        if body is None:
             return
         app = self.mldeploy
         stream = self.stream = Stream(app.streams)
@@ -124,13 +132,8 @@ class ChangeHandler(MldeployHandler):
         stream = self.mldeploy.streams.find(id)
         if stream is None:
             raise web.HTTPError(404)
-        try:
-            body = self.read_json()
-            wrong = check_change(body, "subscribe")
-        except ValueError as error:
-            wrong = str(error)
-        if wrong:
-            self.refuse(wrong)
+        body = read_change(self, "subscribe")
+        if body is None:
             return
         async with stream.turn:
             await self.run(self.mldeploy.quick, partial(stream.change, body))

@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mldeploy_jupyter.core import process_identity
-from mldeploy_jupyter.core.errors import WebserviceException
 from mldeploy_jupyter.core.keys import confirm_keys, ensure_keys, replace_all_keys
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.serving.system.lock_holder import Processes
 from mldeploy_jupyter.serving.system.port_holder import holds_port
 from mldeploy_jupyter.serving.system.removal import remove_tree
+from mldeploy_jupyter.targets import refusals
 from mldeploy_jupyter.targets.base import (
     Action,
     Cancel,
@@ -86,15 +86,7 @@ class ProcessTarget:
             holder = find_port_holder(port)
             neighbour = self._find_service_on(port) if holder is not None else ""
             if neighbour:
-                return [
-                    Finding(
-                        "error",
-                        f"port {port} is in use",
-                        f"the service {neighbour} of this workspace has it",
-                        f"choose another port, or remove it with `mldeploy service delete -n {neighbour}`",
-                        "port-in-use",
-                    )
-                ]
+                return [refusals.port_in_use(port, neighbour)]
             if holder is not None:
                 raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **holder}, "check")
         unused = _unused_settings(plan.request.inference_config)
@@ -152,27 +144,20 @@ class ProcessTarget:
         elif action == "start":
             if supervisor.find_process() is None:
                 if not supervisor.read_live():
-                    raise WebserviceException(
-                        f"{service.name} cannot be started as it was",
-                        why=f"{supervisor.folder / 'live.json'}, which says what it served, is damaged or gone",
-                        hint=f"deploy it again, or delete it: mldeploy service delete {service.name}",
-                    )
+                    live = supervisor.folder / "live.json"
+                    raise refusals.cannot_start(service, f"{live}, which says what it served, is damaged or gone")
                 _replace_exposed_keys(supervisor, lambda text: emit("", "log", text))
                 port = service.endpoint.get("port") or supervisor.read_live().get("port") or 0
                 supervisor.start(port, 0, resume=True)
             supervisor.await_live()
         elif action == "restart":
             if supervisor.find_process() is None:
-                raise WebserviceException(
-                    f"{service.name} is not running",
-                    why="its supervisor process is gone or was stopped",
-                    hint=f"start it with `mldeploy service start -n {service.name}`",
-                )
-            _require_ok(service, supervisor.call("restart"))
+                raise refusals.not_running(service, "its supervisor process is gone or was stopped")
+            refusals.require_ok(service, supervisor.call("restart"))
         elif action == "regen_keys":
             if supervisor.find_process() is not None:
                 try:
-                    _require_ok(service, supervisor.call("keys"))
+                    refusals.require_ok(service, supervisor.call("keys"))
                 except TargetFailure as failure:
                     if failure.failure.get("code") != "supervisor-lost" or not self._await_end(supervisor):
                         raise
@@ -224,13 +209,7 @@ class ProcessTarget:
     def delete(self, service: ServiceRecord, emit: Emit) -> None:
         supervisor = self._supervisor(service.name)
         supervisor.stop()
-        errors = remove_tree(supervisor.folder)
-        if supervisor.folder.exists():
-            raise WebserviceException(
-                f"the folder of {service.name} could not be removed: {supervisor.folder}",
-                why=str(errors[0]) if errors else "another process created a file in it",
-                hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
-            )
+        refusals.remove_folder(service, supervisor.folder)
         emit("", "log", "no process and no file is left")
 
     def leave(self, service: ServiceRecord, emit: Emit) -> None:
@@ -335,15 +314,6 @@ def _replace_exposed_keys(supervisor: SupervisorClient, tell: Callable[[str], No
         return
     replace_all_keys(keys_path)
     tell(f"{supervisor.folder.name} had died, and another program could have taken its port; {replaced}")
-
-
-def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
-    if not answer.get("ok"):
-        raise WebserviceException(
-            f"{service.name} did not carry out the request",
-            why=str((answer.get("failure") or {}).get("message", "no reason was given")),
-            hint=f"see its log with `mldeploy service get-logs -n {service.name}`",
-        )
 
 
 def _cancel_rollout(supervisor: SupervisorClient, deployment_id: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mldeploy_jupyter.core.keys import are_confirmed, confirm_keys, ensure_keys
 from mldeploy_jupyter.core.records import ServiceRecord
 from mldeploy_jupyter.docker_engine import EngineError, open_engine
 from mldeploy_jupyter.docker_engine.engine import REQUEST_SECONDS
-from mldeploy_jupyter.serving.system.removal import remove_tree
+from mldeploy_jupyter.targets import refusals
 from mldeploy_jupyter.targets.base import (
     Action,
     Cancel,
@@ -80,16 +80,7 @@ class DockerTarget:
             found = find_holder(containers, port) if port and port not in own else {}
         holder = found.get("holder") or {}
         if holder.get("service"):
-            neighbour = holder["service"]
-            return [
-                Finding(
-                    "error",
-                    f"port {port} is in use",
-                    f"the service {neighbour} has it",
-                    f"choose another port, or remove it with `mldeploy service delete -n {neighbour}`",
-                    "port-in-use",
-                )
-            ]
+            return [refusals.port_in_use(port, holder["service"])]
         if found and not self._is_own_process_port(plan, port):
             raise TargetFailure({"code": "port-in-use", "stage": "check", "port": port, **found}, "check")
         return findings
@@ -149,21 +140,13 @@ class DockerTarget:
                     self._send_keys(containers, serving, self._folder(service.name) / "keys.json")
                 confirm_keys(self._folder(service.name) / "keys.json")
             elif serving is None:
-                raise WebserviceException(
-                    f"{service.name} cannot be started as it was",
-                    why="its container was removed outside of mldeploy",
-                    hint=f"deploy it again, or delete it: mldeploy service delete {service.name}",
-                )
+                raise refusals.cannot_start(service, "its container was removed outside of mldeploy")
             elif action == "start":
                 self._start(containers, layout, service)
             elif action == "restart":
                 if not serving.is_running:
-                    raise WebserviceException(
-                        f"{service.name} is not running",
-                        why="its container was stopped or ended",
-                        hint=f"start it with `mldeploy service start -n {service.name}`",
-                    )
-                _require_ok(service, self._call(containers, serving, "restart"))
+                    raise refusals.not_running(service, "its container was stopped or ended")
+                refusals.require_ok(service, self._call(containers, serving, "restart"))
 
     def status(self, service: ServiceRecord) -> ServiceStatus:
         folder = self._folder(service.name)
@@ -199,14 +182,7 @@ class DockerTarget:
 
     def delete(self, service: ServiceRecord, emit: Emit) -> None:
         self.leave(service, emit)
-        folder = self._folder(service.name)
-        errors = remove_tree(folder)
-        if folder.exists():
-            raise WebserviceException(
-                f"the folder of {service.name} could not be removed: {folder}",
-                why=str(errors[0]) if errors else "another process created a file in it",
-                hint=f"remove it by hand, then run `mldeploy service delete -n {service.name}` again",
-            )
+        refusals.remove_folder(service, self._folder(service.name))
         emit("", "log", "no container, no volume and no file is left")
 
     def leave(self, service: ServiceRecord, emit: Emit) -> None:
@@ -432,12 +408,3 @@ def _engine_failures(stage: str = "") -> Iterator[None]:
         yield
     except EngineError as error:
         raise TargetFailure(error.failure, stage or "rollout") from error
-
-
-def _require_ok(service: ServiceRecord, answer: dict[str, Any]) -> None:
-    if not answer.get("ok"):
-        raise WebserviceException(
-            f"{service.name} did not carry out the request",
-            why=str((answer.get("failure") or {}).get("message", "no reason was given")),
-            hint=f"see its log with `mldeploy service get-logs -n {service.name}`",
-        )

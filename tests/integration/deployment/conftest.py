@@ -14,6 +14,7 @@ from mldeploy_jupyter import InferenceConfig, LocalWebservice, Model, Webservice
 from mldeploy_jupyter.deployment import query_status
 from tests.engines.postgres import postgres, postgres_url  # noqa: F401
 from tests.polling import wait_until
+from tests.processes import list_processes_below
 
 SCRIPT = """
 import json
@@ -79,17 +80,7 @@ class Site:
 
     def processes(self) -> list[str]:
         """Every process whose command line or working folder belongs to this workspace."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                try:
-                    command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                    cwd = os.readlink(entry / "cwd")
-                except OSError:
-                    continue
-                if str(self.folder) in command or cwd.startswith(str(self.folder)):
-                    found.append(f"{entry.name} {command}")
-        return found
+        return list_processes_below(self.folder)
 
 
 def live(site: Site, **config: object) -> Webservice:

@@ -224,7 +224,7 @@ def test_a_failed_first_deployment_keeps_no_process_and_no_port(site: Site) -> N
     third = site.deploy("third", port=port)
     with pytest.raises(DeploymentFailed) as error:
         third.wait_for_deployment(timeout_sec=240)
-    assert "the service second of this workspace has it" in error.value.why
+    assert "the service second has it" in error.value.why
 
 
 def test_a_runner_that_cannot_be_started_leaves_the_service_as_it_was(

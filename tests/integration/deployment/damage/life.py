@@ -21,6 +21,7 @@ from mldeploy_jupyter.core.script import notebook_cells
 from tests.integration.deployment.conftest import BROKEN, SCRIPT, SLOW
 from tests.integration.environments.conftest import wheel
 from tests.polling import wait_until
+from tests.processes import list_processes_below
 
 SERVER_PACKAGES = ("httptools", "markupsafe", "orjson", "uvloop", "werkzeug")
 
@@ -96,7 +97,7 @@ def _crash(folder: Path, ws: Workspace) -> None:
     place = ws.folder.services / "crashed"
     for pid in (read_json(place / "supervisor.json")["pid"], *_worker_pids(folder)):
         os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: running(folder) == [], what=lambda: str(running(folder)))
+    wait_until(lambda: list_processes_below(folder) == [], what=lambda: str(list_processes_below(folder)))
 
 
 def _lose_a_runner(folder: Path, ws: Workspace) -> None:
@@ -105,28 +106,13 @@ def _lose_a_runner(folder: Path, ws: Workspace) -> None:
     mldeploy("model", "deploy", "lost", "--entry-script", "score.py", "--no-wait")
     journal = Webservice(ws, "lost").journal
     wait_until(lambda: '"rollout"' in journal.read_text())
-    for line in running(folder):
+    for line in list_processes_below(folder):
         os.kill(int(line.split()[0]), signal.SIGKILL)
-    wait_until(lambda: running(folder) == [], what=lambda: str(running(folder)))
+    wait_until(lambda: list_processes_below(folder) == [], what=lambda: str(list_processes_below(folder)))
 
 
 def _worker_pids(folder: Path) -> list[int]:
-    return [int(line.split()[0]) for line in running(folder) if "supervisor" not in line]
-
-
-def running(folder: Path) -> list[str]:
-    """Every process but this one whose command line or working folder is below `folder`: pid and command."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                cwd = os.readlink(entry / "cwd")
-            except OSError:
-                continue
-            if command and (str(folder) in command or cwd.startswith(str(folder))):
-                found.append(f"{entry.name} {command}")
-    return found
+    return [int(line.split()[0]) for line in list_processes_below(folder) if "supervisor" not in line]
 
 
 def _make_packages(folder: Path) -> Path:

@@ -16,10 +16,11 @@ from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.store import database
 from mldeploy_jupyter.deployment.prune import prune_workspace
 from tests.polling import wait_until
+from tests.processes import list_processes_below
 
 from . import inventory
 from .attempts import CHANGES, LOOKS, Attempt, Refused, carry_out, command
-from .life import live_a_life, running
+from .life import live_a_life
 
 Damage = Callable[[], object]
 
@@ -126,12 +127,16 @@ class Trial:
     def check_that_nothing_is_left(self) -> None:
         folder, root = self.world.folder, self.world.root
         try:
-            wait_until(lambda: running(folder) == [], 60, what=lambda: f"processes are left: {running(folder)}")
+            wait_until(
+                lambda: list_processes_below(folder) == [],
+                60,
+                what=lambda: f"processes are left: {list_processes_below(folder)}",
+            )
         except AssertionError as error:
             self.note("at the end", error)
-            for line in running(folder):
+            for line in list_processes_below(folder):
                 os.kill(int(line.split()[0]), 9)
-            wait_until(lambda: running(folder) == [])
+            wait_until(lambda: list_processes_below(folder) == [])
         for name in ("services", "deployments", "bundles", "artifacts/tmp", "artifacts/blobs"):
             place = root / name
             left = (
@@ -210,7 +215,7 @@ def living(folder: Path) -> Iterator[World]:
         world.live()
         yield world
     finally:
-        for line in running(world.folder):
+        for line in list_processes_below(world.folder):
             os.kill(int(line.split()[0]), 9)
         os.chdir(here)
         os.environ.clear()
