@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from tests.integration.serving.containers import Container, Image, images
+from tests.integration.serving.container.containers import Container, Image, images
 from tests.polling import wait_until
 from tests.ports import free_port
 

@@ -17,8 +17,8 @@ import pytest
 
 from mldeploy_jupyter.core.keys import replace_key
 from mldeploy_jupyter.serving import tokens
+from tests.integration.serving.http.test_http_conformance import HOST, Wire
 from tests.integration.serving.supervised import Supervised
-from tests.integration.serving.test_http_conformance import HOST, Wire
 from tests.polling import wait_until
 
 SECRET, OTHER_SECRET = "a-secret", "the-secret-of-u"

@@ -19,8 +19,8 @@ import requests
 from mldeploy_jupyter.serving.ipc.channel import Channel
 from mldeploy_jupyter.serving.system import unix_socket
 from tests.integration.serving.closed_loop import Load
-from tests.integration.serving.containers import Image, Process, Volume, images
-from tests.integration.serving.test_switch import read_answer, request_of
+from tests.integration.serving.container.containers import Image, Process, Volume, images
+from tests.integration.serving.supervisor.test_switch import read_answer, request_of
 from tests.polling import stop_process, wait_until
 from tests.ports import free_port
 
