@@ -102,6 +102,16 @@ test('events go to the subscription that asked, until it ends', () => {
   expect(channel.of('unsubscribe').map((message) => message.id)).toEqual([id]);
 });
 
+test('the kernel is told of every million characters that are here', () => {
+  const { channel, port } = connected();
+  port.subscribe('deployment', ref, () => {});
+  const { id, receives } = channel.of('subscribe')[0]!;
+  expect(receives).toBe(true);
+  const long = { ...line(1), text: 'x'.repeat(400_000) };
+  for (let seq = 1; seq <= 7; seq++) channel.deliver('event', id, { lines: [{ ...long, n: seq }] }, { seq });
+  expect(channel.of('received')).toEqual([3, 6].map((seq) => ({ kind: 'received', id, seq })));
+});
+
 test('after the kernel has gone views are told since when, and what waits is rejected', async () => {
   const { channel, port } = connected();
   const lost: string[] = [];

@@ -2,8 +2,8 @@
  * The port of a notebook: requests and subscriptions as messages over a widget's comm.
  *
  * To the kernel, once the channel is open (`channel.ts`): `request {id, name, params}`, `part {id, name}`, `subscribe {id,
- * topic, params}`, `unsubscribe {id}`, `visible {id, visible}`. A request of a form has the id of its `output`, too. From
- * it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`, and `begun {id, body}`: what the form of that
+ * topic, params, receives}`, `received {id, seq}` as promised by `receives`, `unsubscribe {id}`, `visible {id, visible}`. A
+ * request of a form has the id of its `output`, too. From it: `answer {id, ok, body}`, `event {id, seq, body}`, `refused {id, body}`, and `begun {id, body}`: what the form of that
  * output began. Bodies are JSON as text, so that neither end of the kernel's own encoding meets a lone surrogate. The port outlives the comm: another one may
  * be attached, and then every subscription continues after the last line that its view has.
  */
@@ -19,6 +19,9 @@ export interface Channel {
   listen(onMessage: (message: Message) => void): () => void;
 }
 
+/** Characters of a subscription after which the kernel is told that they are here: it sends no more than a few times as many ahead. */
+const RECEIVED = 1_000_000;
+
 interface Pending {
   resolve(result: unknown): void;
   reject(failure: Failure): void;
@@ -30,6 +33,7 @@ interface Subscription {
   topic: string;
   params: Record<string, unknown>;
   seq: number;
+  characters: number; // since the kernel was told
   onEvent(event: unknown): void;
   onLost(since: string): void;
 }
@@ -148,6 +152,7 @@ export class CommPort implements Port {
       topic,
       params: { ...params },
       seq: 0,
+      characters: 0,
       onEvent: onEvent as (event: unknown) => void,
       onLost,
     };
@@ -164,9 +169,9 @@ export class CommPort implements Port {
     this.#subscriptions.delete(subscription.id);
     if (subscription.seq) this.#send({ kind: 'unsubscribe', id: subscription.id });
     subscription.id = this.#nextId();
-    subscription.seq = 0;
+    subscription.seq = subscription.characters = 0;
     this.#subscriptions.set(subscription.id, subscription);
-    this.#send({ kind: 'subscribe', id: subscription.id, topic: subscription.topic, params: subscription.params });
+    this.#send({ kind: 'subscribe', id: subscription.id, topic: subscription.topic, params: subscription.params, receives: true });
     if (!this.#visible) this.#send({ kind: 'visible', id: subscription.id, visible: false });
   }
 
@@ -187,6 +192,11 @@ export class CommPort implements Port {
         return;
       }
       subscription.seq = seq;
+      subscription.characters += String(message.body).length;
+      if (subscription.characters > RECEIVED) {
+        subscription.characters = 0;
+        this.#send({ kind: 'received', id: message.id, seq });
+      }
       const event = parse(message.body) as { lines?: { n: number }[] };
       const last = event.lines?.at(-1);
       if (last) subscription.params.after = last.n;

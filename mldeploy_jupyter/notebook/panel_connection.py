@@ -24,8 +24,10 @@ Message = dict[str, Any]
 MESSAGES_PER_SECOND = 300  # a Jupyter server drops what exceeds 1,000 a second, of the whole kernel
 BURST = 100  # messages that may leave at once
 FULL_CHARACTERS = 1_500_000  # that wait to be sent; lines of logs wait until there are fewer
+WINDOW_CHARACTERS = 4_000_000  # of one subscription that a page has not received; its lines wait until there are fewer
+RECEIVE_SECONDS = 2.0  # without word from a page before more is sent: its messages wait while some kernels run a cell
 STATIC = Path(__file__).with_name("static")
-PARTS = ("latency",)  # of the panel, with modules of their own in that folder
+PARTS = ("api", "latency")  # of the panel, with modules of their own in that folder
 REQUEST_THREADS = 64  # at a time; more than a person can click
 
 
@@ -91,6 +93,43 @@ class Outbox:
                     return
 
 
+class Window:
+    """How much of one subscription is on its way: sent, and not known to be received.
+
+    What the Jupyter server has not read yet is in the kernel's memory. A page tells after about a million characters
+    (`labextension/src/comm_port.ts`) what it has received.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._sent: deque[tuple[int, int]] = deque()  # number and size of each event on its way
+        self._characters = 0
+        self._moved_at = clock()  # when it became full, or the page received something
+
+    def send(self, seq: int, characters: int) -> None:
+        """Counts an event as sent."""
+        with self._lock:
+            if self._characters < WINDOW_CHARACTERS:
+                self._moved_at = self._clock()
+            self._sent.append((seq, characters))
+            self._characters += characters
+
+    def receive(self, seq: int) -> None:
+        """Counts all events up to this one as received."""
+        with self._lock:
+            self._moved_at = self._clock()
+            while self._sent and self._sent[0][0] <= seq:
+                self._characters -= self._sent.popleft()[1]
+
+    def is_full(self) -> bool:
+        """Whether lines should wait. False again once the page has been silent for `RECEIVE_SECONDS`."""
+        with self._lock:
+            if self._characters >= WINDOW_CHARACTERS and self._clock() - self._moved_at >= RECEIVE_SECONDS:
+                self._sent.clear()
+                self._characters = 0
+            return self._characters >= WINDOW_CHARACTERS
+
+
 class PanelConnection:
     """What a kernel does with the messages of one widget. `send` sends a message to every page that shows it.
 
@@ -115,6 +154,7 @@ class PanelConnection:
         self._on_hello, self._on_theme, self._on_begun = on_hello, on_theme, on_begun
         self._lock = threading.Lock()
         self._subscribed: dict[str, Subscription | None] = {}  # None while it begins
+        self._windows: dict[str, Window] = {}  # of subscriptions whose page tells what it has received
         self._hidden: set[str] = set()
         self._begun: dict[str, Message] = {}  # by the display id of the form
         self._places = threading.Semaphore(REQUEST_THREADS)
@@ -139,9 +179,15 @@ class PanelConnection:
         elif kind == "subscribe":
             with self._lock:
                 self._subscribed[id] = None
+                if message.get("receives") is True:
+                    self._windows[id] = Window()
             self._in_thread(lambda: self._subscribe(id, str(message.get("topic")), message.get("params")))
         elif kind == "unsubscribe":
             self._unsubscribe(id)
+        elif kind == "received":
+            window, seq = self._windows.get(id), message.get("seq")
+            if window is not None and isinstance(seq, int):
+                window.receive(seq)
         elif kind == "visible":
             self._set_visible(id, bool(message.get("visible")))
 
@@ -150,6 +196,7 @@ class PanelConnection:
         with self._lock:
             ending = [subscription for subscription in self._subscribed.values() if subscription is not None]
             self._subscribed.clear()
+            self._windows.clear()
         for subscription in ending:
             subscription()
 
@@ -173,15 +220,20 @@ class PanelConnection:
         self._put("answer", id, describe_error(error, self._context), ok=False)
 
     def _subscribe(self, id: str, topic: str, params: Any) -> None:
-        seq = 0
+        seq, window = 0, self._windows.get(id)
 
         def send(event: dict[str, Any]) -> None:
             nonlocal seq
             seq += 1
-            self._put("event", id, event, seq=seq)
+            characters = self._put("event", id, event, seq=seq)
+            if window is not None:
+                window.send(seq, characters)
+
+        def is_full() -> bool:
+            return self._outbox.is_full() or (window is not None and window.is_full())
 
         try:
-            subscription = self._subscriptions.subscribe(topic, params, send, self._outbox.is_full)
+            subscription = self._subscriptions.subscribe(topic, params, send, is_full)
         except Exception as error:
             if not isinstance(error, MldeployError):
                 import logging
@@ -202,6 +254,7 @@ class PanelConnection:
     def _unsubscribe(self, id: str) -> None:
         with self._lock:
             subscription = self._subscribed.pop(id, None)
+            self._windows.pop(id, None)
             self._hidden.discard(id)
         if subscription is not None:  # may have to wait for a look in progress
             self._in_thread(subscription)
@@ -213,8 +266,11 @@ class PanelConnection:
         if subscription is not None:
             subscription.set_visible(visible)
 
-    def _put(self, kind: str, id: str, body: Any, **more: Any) -> None:
-        self._outbox.put({"kind": kind, "id": id, **more, "body": to_json_text(body)})
+    def _put(self, kind: str, id: str, body: Any, **more: Any) -> int:
+        """Sends a message. Returns the characters of its body."""
+        text = to_json_text(body)
+        self._outbox.put({"kind": kind, "id": id, **more, "body": text})
+        return len(text)
 
     def _in_thread(self, run: Callable[[], Any]) -> None:
         threading.Thread(target=run, name="mldeploy-panel-request", daemon=True).start()

@@ -15,8 +15,11 @@ from mldeploy_jupyter.notebook.panel_connection import (
     BURST,
     FULL_CHARACTERS,
     MESSAGES_PER_SECOND,
+    RECEIVE_SECONDS,
+    WINDOW_CHARACTERS,
     Outbox,
     PanelConnection,
+    Window,
 )
 from mldeploy_jupyter.panel import PanelContext
 from mldeploy_jupyter.panel.json_text import to_json_text
@@ -44,6 +47,7 @@ class Topics:
 
     def __init__(self) -> None:
         self.begun: list[tuple[str, Any, Callable[[Any], Any], Subscribed]] = []
+        self.are_full: list[Callable[[], bool]] = []
         self.may_begin = threading.Event()
         self.may_begin.set()
 
@@ -51,6 +55,7 @@ class Topics:
         self.may_begin.wait(60)
         if topic == "refused":
             raise WebserviceException("there is no service 'x'", why="w", hint="h", code="WebserviceNotFound")
+        self.are_full.append(is_full)
         self.begun.append((topic, params, send, Subscribed()))
         return self.begun[-1][3]
 
@@ -229,6 +234,45 @@ def test_an_outbox_is_full_while_megabytes_wait() -> None:
     while outbox.send_next():
         pass
     assert len(sent) == 4 and outbox._characters == 0
+
+
+def test_a_window_is_full_until_the_page_has_received_some_of_it_or_says_nothing() -> None:
+    now = [0.0]
+    window = Window(lambda: now[0])
+    for seq in range(1, 5):
+        assert not window.is_full()
+        now[0] += 1.5 * RECEIVE_SECONDS  # not full, so no silence
+        window.send(seq, WINDOW_CHARACTERS // 4)
+    assert window.is_full()
+    now[0] += 0.9 * RECEIVE_SECONDS
+    assert window.is_full()
+    window.receive(1)
+    assert not window.is_full()
+    window.send(5, WINDOW_CHARACTERS)
+    window.receive(99)  # whatever a page says
+    assert not window.is_full()
+    window.send(6, WINDOW_CHARACTERS)
+    now[0] += 0.9 * RECEIVE_SECONDS
+    assert window.is_full()
+    now[0] += 0.2 * RECEIVE_SECONDS
+    assert not window.is_full()
+
+
+def test_only_a_page_that_says_so_is_waited_for(page: Page) -> None:
+    for id, receives in (("new", {"receives": True}), ("old", {})):
+        page.send("subscribe", id, topic="serviceLog", params={"service": "churn"}, **receives)
+        wait_until(lambda id=id: page.connection._subscribed.get(id))
+    for _, _, send, _ in page.topics.begun:
+        for _ in range(4):
+            send({"lines": ["x" * (WINDOW_CHARACTERS // 4)]})
+    new, old = page.topics.are_full
+    wait_until(lambda: not old())
+    assert new()
+    page.send("received", "new", seq="2")  # is not what a page sends
+    page.send("received", "other", seq=2)
+    assert new()
+    page.send("received", "new", seq=2)
+    assert not new()
 
 
 def test_bodies_are_ascii_with_lone_surrogates_kept_and_nan_as_null() -> None:
