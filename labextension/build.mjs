@@ -1,4 +1,4 @@
-// Bundles the panel: ../mldeploy_jupyter/notebook/static/{panel.js,latency.js,panel.css}. --watch builds again on every change.
+// Bundles the panel: ../mldeploy_jupyter/notebook/static/{panel.js,api.js,latency.js,panel.css}. --watch builds again on every change.
 import { readFile } from 'node:fs/promises';
 import { build, context } from 'esbuild';
 import { fileURLToPath } from 'node:url';
@@ -51,7 +51,9 @@ export const OPTIONS = {
   legalComments: 'none',
   logLevel: 'warning',
 };
-// A part leaves out what the panel's module lends it: `src/ui/latency/shared.ts`, with Preact.
+/** The parts: folders of `src/ui`. Each leaves out what the panel's module lends it: `src/ui/shared.ts`, with Preact. */
+export const PARTS = ['api', 'latency'];
+
 const borrow = {
   name: 'borrow',
   setup(build) {
@@ -60,21 +62,22 @@ const borrow = {
 };
 
 /** How esbuild makes the module of a part. It exports a function of `require`, which returns what is lent. */
-export const partOptions = (options) => ({
+export const partOptions = (name, options) => ({
   ...options,
-  entryPoints: [here('src/ui/latency/index.ts')],
+  entryPoints: [here(`src/ui/${name}/index.ts`)],
   format: 'cjs',
   plugins: [...options.plugins, borrow],
   banner: { js: 'export default (require) => { const module = { exports: {} };' },
   footer: { js: 'return module.exports; }' },
 });
 
-// Both modules give the same short names to the properties that they share.
+// All modules give the same short names to the properties that they share.
 const buildParts = {
   name: 'build-parts',
   setup({ onEnd }) {
     onEnd(async ({ mangleCache }) => {
-      await build({ ...partOptions({ ...OPTIONS, plugins: [english, rewrite(/\.tsx?$/, (text) => shorten(untag(text)))] }), mangleCache, outfile: `${OUTPUT}/latency.js` });
+      const options = { ...OPTIONS, plugins: [english, rewrite(/\.tsx?$/, (text) => shorten(untag(text)))] };
+      for (const name of PARTS) await build({ ...partOptions(name, options), mangleCache, outfile: `${OUTPUT}/${name}.js` });
     });
   },
 };

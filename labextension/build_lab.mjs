@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { build, transform } from 'esbuild';
 import { fileURLToPath } from 'node:url';
-import { OPTIONS, partOptions } from './build.mjs';
+import { OPTIONS, PARTS, partOptions } from './build.mjs';
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const NAME = 'mldeploy-jupyter'; // of the extension, its folder and its settings
@@ -28,11 +28,14 @@ export async function buildLab(output = OUTPUT) {
     files.set(`static/${name}`, text);
     return name;
   };
-  const part = await build({ ...partOptions(options), write: false });
-  const latency = add('latency', 'js', part.outputFiles[0].text);
+  const parts = {};
+  for (const name of PARTS) {
+    const part = await build({ ...partOptions(name, options), write: false });
+    parts[name] = add(name, 'js', part.outputFiles[0].text);
+  }
   const bundled = await build({
     ...options,
-    define: { LATENCY: JSON.stringify(latency) },
+    define: { PARTS: JSON.stringify(parts) },
     entryPoints: [here('src/lab/plugins/index.ts')],
     external: SHARED,
     format: 'cjs',

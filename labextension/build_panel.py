@@ -26,7 +26,7 @@ except ImportError:  # Windows
 
 SOURCES = Path(__file__).resolve().parent
 OUTPUT = SOURCES.parent / "mldeploy_jupyter" / "notebook" / "static"
-FILES = ("panel.js", "latency.js", "panel.css")
+FILES = ("panel.js", "api.js", "latency.js", "panel.css")
 EXTENSION = SOURCES.parent / "mldeploy_jupyter" / "labextension"
 NAME = "mldeploy-jupyter"  # of the extension
 OLDEST_NODE = 20  # vitest and esbuild need it

@@ -397,7 +397,7 @@ export interface Topics {
 }
 
 /** A part of the panel that is loaded when it is first shown. */
-export type Part = 'latency';
+export type Part = 'api' | 'latency';
 
 /** What a form began: a deployment, or, without one, the model that it registered. */
 export interface Begun {

@@ -1,5 +1,6 @@
 /** A port whose answers a test chooses. Every request is kept in `asked`. */
 import type { Failure, Port, Requests, Topics } from '../protocol';
+import * as api from '../ui/api';
 import * as latency from '../ui/latency';
 import * as samples from './samples';
 
@@ -75,7 +76,7 @@ export function fakePort(answers: Answers = {}, extras: Partial<Port> = {}): Fak
       told.push(why);
       for (const one of [...subscriptions]) one.onLost?.(since, nextTry, why);
     },
-    loadPart: async () => ({ default: () => latency }),
+    loadPart: async name => ({ default: () => ({ api, latency })[name] }),
     topics: () => [...subscriptions].map(one => one.topic),
     requests: () => asked.map(one => one.name), // for a browser's tests: the bundle shortens `asked`
     ...extras,

@@ -1,6 +1,5 @@
 import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Port, Service, ServiceRef, Timeline } from '../protocol';
-import { ApiTab } from './api_tab';
 import { Cause } from './cause';
 import { CodeTab } from './code_tab';
 import { DeleteQuestion } from './delete_question';
@@ -14,7 +13,7 @@ import { Announcer, Button, CopyButton, FailureMessage, Fold, Marked, Menu, type
 import { PortProvider, asFailure, useOrder, usePort, useTopic } from './port_context';
 import { ServiceLog } from './log/service_log';
 import { SettingsTab } from './settings_tab';
-import { Latency } from './part';
+import { Api, Latency } from './part';
 import { Stages, useSecondsSince } from './stages';
 import { Tabs, type TabSpec } from './tabs';
 import { TestTab } from './inline_test/test_tab';
@@ -218,12 +217,12 @@ function PanelBody({ service: name, workspace, deployment: pinned, timeline: beg
       test: () => <TestTab service={shown} />,
       logs: () => <ServiceLog service={shown} />,
       latency: () => <Latency show="LatencyTab" service={shown} />,
-      api: () => <ApiTab service={shown} onTry={() => setTab('test')} />,
+      api: () => <Api show="ApiTab" service={shown} onTry={() => setTab('test')} />,
       code: () => <CodeTab service={shown} />,
       history: () => <History service={shown} onBegun={begin} />,
       settings: () => <SettingsTab service={shown} onBegun={begin} />,
     };
-    const known = shown.tabs.filter(id => id in draw && (id !== 'latency' || port.loadPart));
+    const known = shown.tabs.filter(id => id in draw && (port.loadPart || !/latency|api/.test(id)));
     return known.map(id => ({ id, label: translated(TABS[id]), draw: draw[id] }));
   }
 }

@@ -65,7 +65,7 @@ def test_the_sdist_has_sources_and_what_was_built_of_them(sdist: Path) -> None:
     for name in ("labextension/src/lab/plugins/index.ts", "labextension/package-lock.json", "hatch_build.py"):
         assert name in names
     assert "mldeploy_jupyter/labextension/package.json" in names
-    assert {f"mldeploy_jupyter/notebook/static/{name}.js" for name in ("panel", "latency")} <= set(names)
+    assert {f"mldeploy_jupyter/notebook/static/{name}.js" for name in ("panel", "api", "latency")} <= set(names)
     assert sdist.stat().st_size < 5_000_000
 
 
@@ -79,6 +79,7 @@ def test_the_wheel_has_both_extensions_once(wheel: Path) -> None:
         assert f"{EXTENSION}/{name}" in data
     static = [name for name in data if name.startswith(f"{EXTENSION}/static/")]
     assert sorted(re.sub(r"\.[0-9a-f]{20}\.", ".", Path(name).name) for name in static) == [
+        "api.js",
         "lab.css",
         "lab.js",
         "latency.js",
@@ -86,7 +87,7 @@ def test_the_wheel_has_both_extensions_once(wheel: Path) -> None:
     ]
     assert all(f".data/data/{name}," in record for name in data)
     assert not [name for name in names if name.startswith("mldeploy_jupyter/labextension/")]
-    assert {f"mldeploy_jupyter/notebook/static/{name}.js" for name in ("panel", "latency")} <= set(names)
+    assert {f"mldeploy_jupyter/notebook/static/{name}.js" for name in ("panel", "api", "latency")} <= set(names)
 
 
 def test_both_extensions_are_ok_where_there_is_no_node(

@@ -1,13 +1,13 @@
 /** The port to the server that this page comes from. */
 import { PageConfig } from '@jupyterlab/coreutils';
 import type { ServerConnection } from '@jupyterlab/services';
-import type { Port } from '../../protocol';
+import type { Part, Port } from '../../protocol';
 import { HttpPort } from '../http_port';
 import { OFF } from './tokens';
 
-// Filled in by build_lab.mjs: where the extension's files are, and which has the latency part.
+// Filled in by build_lab.mjs: where the extension's files are, and which has each part.
 declare const FOLDER: URL;
-declare const LATENCY: string;
+declare const PARTS: Record<Part, string>;
 
 /** A port that knows whether somebody sees the page. */
 export function connect({ baseUrl, token, fetch }: ServerConnection.ISettings): Port {
@@ -17,5 +17,5 @@ export function connect({ baseUrl, token, fetch }: ServerConnection.ISettings): 
   document.addEventListener('visibilitychange', tell);
   window.addEventListener('online', () => port.retry());
   tell();
-  return Object.assign(port, { reconnect: () => port.retry(), loadPart: () => import(new URL(LATENCY, FOLDER).href) });
+  return Object.assign(port, { reconnect: () => port.retry(), loadPart: (name: Part) => import(new URL(PARTS[name], FOLDER).href) });
 }

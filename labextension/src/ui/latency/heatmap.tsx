@@ -1,6 +1,6 @@
 import type { LatencyCells } from '../../protocol';
 import { logScale, tickText, ticks } from './scale';
-import { count, plural, t, translated } from './shared';
+import { count, plural, t, translated } from '../shared';
 
 const WIDTH = 500;
 const LEFT = 64;

@@ -1,7 +1,7 @@
 import type { LatencyLoad, LatencyReport, LatencyRow, Service } from '../../protocol';
 import { ReportView } from './run_view';
 import { latencyText } from './scale';
-import { Awaited, Button, FailureMessage, Message, Pick, Segments, elapsed, listed, moment, msg, plural, refOf, t, translated, useEffect, useId, useOrder, usePort, useRequest, useState, useTopic, withValue } from './shared';
+import { Awaited, Button, FailureMessage, Message, Pick, Segments, elapsed, listed, moment, msg, plural, refOf, t, translated, useEffect, useId, useOrder, usePort, useRequest, useState, useTopic, withValue } from '../shared';
 
 /** Measures the service, and shows the run in progress or the last one. A run belongs to the workspace, not to the page. */
 export function LatencyTab({ service }: { service: Service }) {

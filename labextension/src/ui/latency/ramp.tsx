@@ -1,6 +1,6 @@
 import type { LatencyRamp } from '../../protocol';
 import { bounds, latencyText, linearTicks, logScale, tickText, ticks } from './scale';
-import { listed, t, translated } from './shared';
+import { listed, t, translated } from '../shared';
 import { Marker, letter, spread } from './spectrum';
 
 const WIDTH = 500;

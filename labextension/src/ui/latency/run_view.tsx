@@ -2,7 +2,7 @@ import type { LatencyReport, LatencySeries } from '../../protocol';
 import { Heatmap } from './heatmap';
 import { Ramp } from './ramp';
 import { latencyText } from './scale';
-import { Awaited, Message, Scroll, count, duration, listed, moment, msg, plural, t, tellCutText, translated, useState, useTopic } from './shared';
+import { Awaited, Message, Scroll, count, duration, listed, moment, msg, plural, t, tellCutText, translated, useState, useTopic } from '../shared';
 import { Spectrum, Swatch } from './spectrum';
 
 /** How a run ended, where that is not as it was planned. */

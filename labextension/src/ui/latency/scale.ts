@@ -1,5 +1,5 @@
 /** From values to places in a drawing, and the ticks between. */
-import { milliseconds } from './shared';
+import { milliseconds } from '../shared';
 
 export interface Scale { at: (value: number) => number; low: number; high: number }
 

@@ -1,6 +1,6 @@
 import type { LatencySeries } from '../../protocol';
 import { bounds, latencyText, logScale, tickText, ticks } from './scale';
-import { listed, t } from './shared';
+import { listed, t } from '../shared';
 
 const WIDTH = 500;
 const HEIGHT = 220;

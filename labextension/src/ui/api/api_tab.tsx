@@ -1,11 +1,6 @@
-import { useMemo, useState } from 'preact/hooks';
-import type { Service } from '../protocol';
-import type { OpenApi, Operation, Schema } from './inline_test/input_schema';
-import { Awaited, Button, Scroll } from './parts';
-import { refOf, useRequest } from './port_context';
-import { isArray } from './inline_test/json_text';
-import { listed } from './format';
-import { plural, t, translated } from './translation';
+import type { Service } from '../../protocol';
+import type { OpenApi, Operation, Schema } from '../inline_test/input_schema';
+import { Awaited, Button, Scroll, isArray, listed, plural, refOf, t, translated, useMemo, useRequest, useState } from '../shared';
 
 interface Row { name: string; type: string; required: boolean; sample: string }
 
