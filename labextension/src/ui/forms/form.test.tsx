@@ -88,6 +88,21 @@ describe('a field of one target', () => {
   });
 });
 
+describe('a number', () => {
+  it('may be typed digit by digit, and is sent as a text where it is more than JSON has', async () => {
+    const port = fakePort({ 'form.check': ({ values }) => (typeof values['cpu_cores'] === 'number' ? checked({ values }) : samples.check) });
+    await show(port);
+    const field = screen.getByLabelText('CPU') as HTMLInputElement;
+    for (const [typed, sent] of [['1', 1], ['1.', '1.'], ['1.0', 1], ['1.05', 1.05], ['1e400', '1e400']] as const) {
+      fireEvent.input(field, { target: { value: typed } });
+      expect(field.value).toBe(typed);
+      await waitFor(() => expect(checks(port).at(-1)!.params['values']).toMatchObject({ cpu_cores: sent }));
+    }
+    fireEvent.focusOut(field);
+    await waitFor(() => expect(field.getAttribute('aria-invalid')).toBe('true'));
+  });
+});
+
 describe('the preview', () => {
   const inserted: string[] = [];
   const withCells = (answers = {}): FakePort => {

@@ -256,7 +256,8 @@ type Shared = { id: string; 'aria-invalid': true | undefined; 'aria-describedby'
 
 function FieldControl({ field, value, onValue, shared, onRegister, registering }: { field: FormField; value: unknown; onValue: (value: unknown) => void; shared: Shared; onRegister?: () => void; registering: boolean }) {
   const [other, setOther] = useState(false);
-  const text = value === null || value === undefined ? '' : String(value);
+  const [typed, setTyped] = useState<[unknown, string]>([undefined, '']); // a value and how it was typed, such as 1 and 1.0
+  const text = typed[0] === value && typed[1] ? typed[1] : value === null || value === undefined ? '' : String(value);
   const placeholder = translated(field.placeholder);
   if (field.kind === 'boolean') {
     return <span class="mld-Inline"><label class="mld-Check" title={shared.title}><input type="checkbox" id={shared.id} checked={value === true} onChange={event => onValue(event.currentTarget.checked)} />{translated(field.label)}</label></span>;
@@ -294,7 +295,11 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
       spellcheck={false}
       placeholder={placeholder}
       value={text}
-      onInput={withValue(typed => onValue(numeric ? numberOf(typed) : typed))}
+      onInput={withValue(text => {
+        const next = numeric ? numberOf(text) : text;
+        setTyped([next, text]);
+        onValue(next);
+      })}
       {...shared}
       {...(listed ? { id: undefined, 'aria-label': translated(field.label) } : {})}
     />
@@ -309,11 +314,11 @@ function FieldControl({ field, value, onValue, shared, onRegister, registering }
   );
 }
 
-/** What was typed, as a number where it is one: a text is refused by the check, in its own words. */
+/** What was typed, as a number where JSON has it: any other text is refused by the check, in its own words. */
 function numberOf(text: string): unknown {
   const trimmed = text.trim();
   if (trimmed === '') return null;
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed) && !/[.e]$/i.test(trimmed) ? Number(trimmed) : text;
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(trimmed) && !/[.e]$/i.test(trimmed) && Number.isFinite(Number(trimmed)) ? Number(trimmed) : text;
 }
 
 function Select({ field, value, onValue, shared }: { field: FormField; value: string; onValue: (value: string) => void; shared: Shared }) {
