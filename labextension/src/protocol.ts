@@ -243,7 +243,7 @@ export interface FormCheck {
 export interface LatencyRef { run: string; workspace?: string }
 
 /** How a run stands: in progress, or how it ended. A process that did not come to the end left it interrupted. */
-export type LatencyState = 'running' | 'finished' | 'cancelled' | 'limit' | 'slept' | 'died' | 'crashed' | 'interrupted';
+export type LatencyState = 'running' | 'finished' | 'cancelled' | 'limit' | 'slept' | 'stalled' | 'died' | 'crashed' | 'interrupted';
 
 /**
  * What is sent: `rate` requests a second, as many as `users` send who wait for their answers, or the rates of `ramp` one

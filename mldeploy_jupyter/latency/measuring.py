@@ -62,7 +62,8 @@ OnEvent = Callable[[dict[str, Any]], object]
 class Ending(JsonRecord):
     """How a run ended, as data.
 
-    `reason` is finished, cancelled, limit, slept, died (every service did) or crashed (the load's own process did).
+    `reason` is finished, cancelled, limit, slept (the machine did), stalled (the load's own process was stopped), died
+    (every service did) or crashed (the load's own process did).
     `rate` is the one that was taken, None in a closed loop and a ramp, `rate_reason` why. `lag` is by how many
     milliseconds the load's process was late: p50, p99, max, and of how many looks; `stolen` is the share of the
     processors' time that the host of a virtual machine took away. `blocks` are `[number, service, step, begin, seconds,

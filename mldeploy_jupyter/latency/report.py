@@ -21,7 +21,9 @@ LISTED_TIMES = 6  # moments that a sentence names
 ENDINGS = {
     "cancelled": "the run was stopped before its end; this is what had been measured",
     "limit": "the run reached its limit of requests or time; this is what had been measured",
-    "slept": "the machine slept, or the load's own process stood still; this is what had been measured",
+    "slept": "the machine slept during the run; this is what had been measured",
+    "stalled": "the load's own process was stopped for a while, though the machine did not sleep; "
+    "this is what had been measured",
     "died": "every service died during the run; this is what had been measured",
     "running": "the run continues; this is what has been measured",
     "interrupted": "the process that made the run ended; this is what had been measured",

@@ -8,10 +8,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence, Set
 from itertools import accumulate
 from time import monotonic
+from typing import NamedTuple
 
 PROBE_SECONDS = 0.005  # between two checks of the time, also while no request is due
 
-STANDSTILL_SECONDS = 1.0  # without a look: the process was stopped, or the machine; no load makes a loop as late
+STANDSTILL_SECONDS = 1.0  # without a look: the process was stopped; no load makes a loop as late
 
 LATE_SECONDS = 0.001  # by which a look or a request may be late: the load is as planned while 99 of 100 are in time
 
@@ -75,6 +76,13 @@ class Lateness:
         return self.late / self.count if self.count else 0.0
 
 
+class Gap(NamedTuple):
+    """A time in which this process did not run: because the machine slept, or because it alone was stopped."""
+
+    seconds: float
+    machine_slept: bool
+
+
 class Watch:
     """Looks at the clocks every `PROBE_SECONDS`, when `look` is called.
 
@@ -98,24 +106,28 @@ class Watch:
             lateness = self.blocks[block] = Lateness()
         lateness.add(seconds)
 
-    def look(self, find_block: Callable[[float], int] | None) -> float:
-        """Notes how late this look is, and returns how long all stood still before it, mostly 0.
+    def look(self, find_block: Callable[[float], int] | None) -> Gap | None:
+        """Notes how late this look is, and returns the gap before it, mostly None.
 
-        In seconds. `find_block` returns the block that a moment is in; without it nothing is measured and the look does
+        `find_block` returns the block that a moment is in; without it nothing is measured and the look does
         not count. `next_look` says when to look again.
         """
         now = self._awake()
         ahead = self._total() - now
         slept, stood = ahead - self._ahead, now - self._last
         self._ahead, self._last = ahead, now
-        gap = max(slept if slept > SLEEP_SECONDS else 0.0, stood if stood > STANDSTILL_SECONDS else 0.0)
-        if gap or find_block is None:
+        gap = None
+        if slept > SLEEP_SECONDS:
+            gap = Gap(slept, machine_slept=True)
+        elif stood > STANDSTILL_SECONDS:
+            gap = Gap(stood, machine_slept=False)
+        if gap is not None or find_block is None:
             self._due = now + PROBE_SECONDS
             return gap
         while self._due <= now:
             self.add(now - self._due, find_block(self._due))
             self._due += PROBE_SECONDS
-        return 0.0
+        return None
 
     @property
     def next_look(self) -> float:

@@ -20,7 +20,7 @@ from mldeploy_jupyter.latency.generator.alarm import Alarm
 from mldeploy_jupyter.latency.generator.connection import Answer, Request
 from mldeploy_jupyter.latency.generator.done_blocks import DoneBlocks
 from mldeploy_jupyter.latency.generator.housekeeping import Housekeeping
-from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, STANDSTILL_SECONDS, Watch, stolen_seconds
+from mldeploy_jupyter.latency.generator.lag import PROBE_SECONDS, STANDSTILL_SECONDS, Gap, Watch, stolen_seconds
 from mldeploy_jupyter.latency.generator.measured_service import MeasuredService
 from mldeploy_jupyter.latency.generator.pool import Pool
 from mldeploy_jupyter.latency.generator.recorder import Recorder
@@ -110,7 +110,7 @@ class Load:
     # -- the run --------------------------------------------------------------------------------------
 
     async def run(self) -> str:
-        """Returns why the run ended: finished, cancelled, limit, slept or died."""
+        """Returns why the run ended: finished, cancelled, limit, slept, stalled or died."""
         self._alarm.set(monotonic())
         self._set_time_limit()
         work = self._loop.create_task(self._work())
@@ -128,7 +128,7 @@ class Load:
             if self._time_limit is not None:
                 self._time_limit.cancel()
             self._alarm.close()
-        now = self._ticked if reason == "slept" else monotonic()
+        now = self._ticked if reason in ("slept", "stalled") else monotonic()
         if self._turn is not None:
             self._close_turn(self._turn, now)
         self._abandon(now)
@@ -366,9 +366,9 @@ class Load:
         """Looks at the clocks; where they have a gap, the run ends before it."""
         turn = self._turn
         gap = self.watch.look(None if turn is None else lambda moment: turn.find_block(moment).number)
-        if gap:
+        if gap is not None:
             self._cut(gap)
-        return gap > 0
+        return gap is not None
 
     def _tick(self) -> None:
         now = monotonic()
@@ -410,14 +410,13 @@ class Load:
             "lag_p99": _milliseconds(self.watch.lag.quantile(0.99)),
         }
 
-    def _cut(self, gap: float) -> None:
-        """Ends the run before the time in which nothing ran. Samples since the last tick may be from after it."""
+    def _cut(self, gap: Gap) -> None:
+        """Ends the run before this process did not run. Samples since the last tick may be from after that."""
         self._recorder.discard()
         self._abandon(self._ticked)
-        self._note(
-            -1, "slept", f"the machine slept, or the load's process stood still, for {gap:.1f} s: the run ends there"
-        )
-        self.end("slept")
+        reason, who = ("slept", "machine slept") if gap.machine_slept else ("stalled", "load's process was stopped")
+        self._note(-1, reason, f"the {who} for {gap.seconds:.1f} s: the run ends there")
+        self.end(reason)
 
     def _set_time_limit(self) -> None:
         if self._time_limit is not None:

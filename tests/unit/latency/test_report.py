@@ -119,7 +119,8 @@ def test_a_run_that_ended_early(snapshot: SnapshotAssertion) -> None:
     notes = [{"time": 3.21, "service": 0, "kind": "key", "text": "answered 401; its key was fetched again"}]
     assert str(make_result(steady(30), reason="cancelled", notes=notes)) == snapshot
     assert make_result(steady(0), reason="cancelled").verdict == snapshot
-    assert make_result(steady(50), reason="slept").verdict == snapshot
+    for reason in ("slept", "stalled"):
+        assert make_result(steady(50), reason=reason).verdict == snapshot
 
 
 def with_late_seconds(*late: int, left_out: list[int] | None = None, **lag: float) -> LatencyResult:

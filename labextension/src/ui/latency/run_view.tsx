@@ -10,6 +10,7 @@ const ENDS: Partial<Record<LatencyReport['state'], string>> = {
   cancelled: msg`It was stopped before its end; this is what had been measured.`,
   limit: msg`It reached its limit of requests or time; this is what had been measured.`,
   slept: msg`The machine slept in the middle; the run is cut there.`,
+  stalled: msg`The process of the load was stopped for a while, though the machine did not sleep; the run is cut there.`,
   died: msg`Every service stopped answering; this is what had been measured.`,
   crashed: msg`The process of the load ended early; this is what it had written.`,
   interrupted: msg`The program that measured it has ended; this is what had been written.`,
