@@ -7,9 +7,10 @@ accepts connections itself only to answer 503 after some seconds without a super
 When it is killed, its supervisors keep serving. In a new network, as after a restart of its container, the next
 listener opens a new socket; where the old socket still exists, it takes that back from a supervisor.
 
-Messages (`ipc/channel.py`): `{"event": "listener"}` with the socket, where it is missing first `{"event": "ask"}`; from
-the supervisor `{"op": "listener"}` with the socket, and `{"op": "serving", "value": true|false}`. The end of the
-connection tells each side that the other has ended.
+Messages (`ipc/channel.py`): `{"event": "listener", "answers": true}` with the socket, where it is missing first
+`{"event": "ask"}`; from the supervisor `{"op": "listener"}` with the socket, and `{"op": "serving", "value":
+true|false, "id": n}`, answered with `{"event": "answer", "id": n}` once the listener accepts no connection itself. The
+end of the connection tells each side that the other has ended.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Listener:
         self._patience = patience
         self._clients: dict[int, Channel] = {}
         self._serving: set[int] = set()  # descriptors of the connections to supervisors that serve
+        self._answers: list[tuple[Channel, int]] = []  # to messages that have been read
         self._unserved_since = time.monotonic()
         self._unavailable: UnavailableResponder | None = None  # while it answers
         self._stop_read, self._stop_write = socket.socketpair()
@@ -80,6 +82,7 @@ class Listener:
                 else:
                     self._read(fd)
             self._answer_or_pause()
+            self._send_answers()
 
     def stop(self) -> None:
         self._stop_write.send(b"stop")
@@ -108,6 +111,12 @@ class Listener:
             self._unavailable = UnavailableResponder()
             self._unavailable.answer_on(self.listener)
 
+    def _send_answers(self) -> None:
+        answers, self._answers = self._answers, []
+        for channel, number in answers:
+            with contextlib.suppress(OSError):  # it has gone
+                channel.send({"event": "answer", "id": number})
+
     def _greet(self) -> None:
         try:
             channel = Channel(self._socket.accept()[0])
@@ -122,7 +131,7 @@ class Listener:
             if self.listener is None:
                 channel.send({"event": "ask"})
             else:
-                channel.send({"event": "listener"}, [self.listener.fileno()])
+                channel.send({"event": "listener", "answers": True}, [self.listener.fileno()])
 
     def _take(self, sock: socket.socket) -> None:
         """Takes a socket that a supervisor has, if it is the one that is missing."""
@@ -131,6 +140,7 @@ class Listener:
             sock.close()
             return
         self.listener = sock
+        self._unserved_since = time.monotonic()  # the supervisor says next whether it serves
         for channel in self._clients.values():
             self._send(channel)
 
@@ -159,6 +169,8 @@ class Listener:
             self._take(socket.socket(fileno=fds[0]))
         elif message.get("op") == "serving":
             (self._serving.add if message.get("value") else self._serving.discard)(fd)
+            if isinstance(number := message.get("id"), int):  # an earlier version sends none
+                self._answers.append((channel, number))
         return True
 
 

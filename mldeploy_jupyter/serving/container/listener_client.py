@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..ipc.channel import Channel
 from ..log.service_log import ServiceLog
@@ -17,6 +19,8 @@ from ..system import unix_socket
 FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5  # seconds between two attempts to connect
 
 CONNECT_TIMEOUT = 2.0  # seconds for the listener to send its socket
+
+ANSWER_WAIT = 10.0  # seconds for the listener to take note of who serves; it needs that long on a very busy machine
 
 
 class ListenerClient:
@@ -31,6 +35,9 @@ class ListenerClient:
         self._serving = False
         self._listener: socket.socket | None = None
         self._channel: Channel | None = None
+        self._answers = False  # whether the listener answers; one of an earlier version does not
+        self._numbers = itertools.count(1)
+        self._unanswered: dict[int, threading.Event] = {}
         self._lock = threading.Lock()
 
     def connect(self) -> socket.socket:
@@ -55,9 +62,10 @@ class ListenerClient:
                 channel = self._channel
                 assert channel is not None
                 with contextlib.suppress(ValueError):
-                    while channel.receive() is not None:
-                        pass
+                    while (received := channel.receive()) is not None:
+                        self._take_answer(received[0])
                 channel.close()
+                self._give_up_answers()
                 self._log.write("the process that owns the port has ended", level="warning")
                 listener = self.connect()
                 if self._is_current(listener):
@@ -69,19 +77,53 @@ class ListenerClient:
         threading.Thread(target=run, daemon=True, name="listener").start()
 
     def tell_serving(self, serving: bool) -> None:
-        """Tells the listener whether this supervisor accepts connections."""
+        """Tells the listener whether this supervisor accepts connections. Call it after `watch`.
+
+        When this returns, the listener knows, unless it has ended, is of an earlier version, or is silent for too long.
+        """
+        answered = threading.Event()
         with self._lock:
             self._serving = serving
-            self._send()
+            number = next(self._numbers)
+            self._unanswered[number] = answered
+            awaited = self._send(number) and self._answers
+        if awaited and not answered.wait(ANSWER_WAIT):
+            self._log.write("the process that owns the port does not answer", level="warning")
+        self._unanswered.pop(number, None)
 
     def _is_current(self, listener: socket.socket) -> bool:
         assert self._listener is not None
         return os.path.sameopenfile(listener.fileno(), self._listener.fileno())
 
-    def _send(self) -> None:
-        if self._channel is not None:
-            with contextlib.suppress(OSError):
-                self._channel.send({"op": "serving", "value": self._serving})
+    def _read_answer(self, channel: Channel, number: int) -> None:
+        """Waits for an answer where no thread reads the channel yet."""
+        with contextlib.suppress(ValueError):
+            while channel.wait(ANSWER_WAIT) and (received := channel.receive()) is not None:
+                self._take_answer(received[0])
+                if received[0].get("id") == number:
+                    return
+
+    def _take_answer(self, message: dict[str, Any]) -> None:
+        answered = self._unanswered.pop(message.get("id", 0), None)
+        if answered is not None:
+            answered.set()
+
+    def _give_up_answers(self) -> None:
+        with self._lock:
+            self._channel = None
+            unanswered, self._unanswered = self._unanswered, {}
+        for answered in unanswered.values():
+            answered.set()
+
+    def _send(self, number: int) -> bool:
+        """Whether the listener gets the message."""
+        if self._channel is None:
+            return False
+        try:
+            self._channel.send({"op": "serving", "value": self._serving, "id": number})
+        except OSError:
+            return False
+        return True
 
     def _try_to_connect(self) -> socket.socket | None:
         try:
@@ -104,8 +146,11 @@ class ListenerClient:
         connection.settimeout(None)
         with self._lock:
             self._channel = channel
-            if self._serving:
-                self._send()
+            self._answers = bool(received and received[0].get("answers"))
+            number = next(self._numbers)
+            awaited = self._serving and self._send(number) and self._answers
+        if awaited:
+            self._read_answer(channel, number)
         listener = socket.socket(fileno=fds[0])
         listener.setblocking(False)
         return listener

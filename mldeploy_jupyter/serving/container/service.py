@@ -149,8 +149,8 @@ class _ContainerService:
             answer = {"ok": False, "failure": failure("spawn-failed", "rollout", text)}
         self._record.finish(answer)
         if answer["ok"]:
-            self._tell_serving()
             return
+        self._tell_serving(False)
         data = answer["failure"]
         self._log.write(f"the service could not be started: {data['message']}", level="error", failure=json.dumps(data))
         with contextlib.suppress(OSError):  # a full disk; the log has it
@@ -185,9 +185,15 @@ class _ContainerService:
             return {"state": "Retired"}
         return {"state": "Standby"} if self._standby is not None and self._standby.waiting else {}
 
-    def _tell_serving(self) -> None:
+    def _leave_standby(self) -> None:
+        """Lets this supervisor accept connections; from then on, it also answers 503 while no worker is ready."""
+        self._tell_serving(True)
+        self._arbiter.pool.leave_standby()
+
+    def _tell_serving(self, serving: bool) -> None:
+        """To be told before anything is accepted here: the listener might answer 503 although a worker serves."""
         if self._owner is not None:
-            self._owner.tell_serving(True)
+            self._owner.tell_serving(serving)
 
     def _stand_by(self) -> dict[str, Any]:
         """Loads and probes what the image holds, and serves it when it is told to take over."""
@@ -197,7 +203,7 @@ class _ContainerService:
             self._arbiter,
             lambda old: RemotePredecessor(old, folder, pool.adopt_connections, self._log),
             lambda generation: self._record.finish({"ok": True, "state": "Standby", **_facts(generation)}),
-            lambda old: write_json(folder / TAKE_OVER_FILE, {"from": str(old or "")}),
+            self._begin_take_over,
         )
 
         def emit(event: dict[str, Any]) -> bool:
@@ -205,10 +211,13 @@ class _ContainerService:
 
         answer = self._start_image(emit, standby.hold)
         if answer["ok"]:
-            self._tell_serving()
             (folder / TAKE_OVER_FILE).unlink(missing_ok=True)
         standby.finish(answer)
         return answer
+
+    def _begin_take_over(self, old: Path | None) -> None:
+        write_json(self._configuration.folder / TAKE_OVER_FILE, {"from": str(old or "")})
+        self._tell_serving(True)
 
     def _finish_take_over(self) -> None:
         """Ends a take-over in whose middle this container ended: it has been recorded as the one that serves."""
@@ -235,7 +244,7 @@ class _ContainerService:
 
     def _start_image(self, emit: Emit | None = None, hold: Hold | None = None) -> dict[str, Any]:
         if hold is None:
-            self._arbiter.pool.leave_standby()
+            self._leave_standby()
         folder = self._configuration.folder
         app = create_working_folder(folder, self._settings.revision, self._configuration.image_app)
         settings = _replace(self._settings, app_root=str(app))
@@ -262,7 +271,7 @@ class _ContainerService:
     def _resume(self, live: Settings) -> dict[str, Any]:
         self._finish_take_over()
         self._log.write(f"resuming revision {live.label}")
-        self._arbiter.pool.leave_standby()
+        self._leave_standby()
         self._arbiter.resume(live, self._deployment_id)
         return {"ok": True, "port": self._arbiter.pool.port, "revision": live.revision, "resumed": True}
 

@@ -24,11 +24,15 @@ CLIENT_WAIT = 0.5  # seconds for a client to send its request, and again to read
 
 
 class UnavailableResponder:
-    """Accepts connections in a thread and answers them with 503, between `answer_on` and `pause`."""
+    """Accepts connections in a thread and answers them with 503, between `answer_on` and `pause`.
+
+    Once `pause` or `end` has returned, it accepts none; those that it has are still answered.
+    """
 
     def __init__(self) -> None:
         self._active = threading.Event()
         self._ended = False
+        self._lock = threading.Lock()
         threading.Thread(target=self._run, daemon=True, name="unavailable").start()
 
     def answer_on(self, listener: socket.socket) -> None:
@@ -36,24 +40,34 @@ class UnavailableResponder:
         self._active.set()
 
     def pause(self) -> None:
-        self._active.clear()
+        with self._lock:
+            self._active.clear()
 
     def end(self) -> None:
         """As `pause`, forever."""
-        self._ended = True
-        self._active.clear()
+        with self._lock:
+            self._ended = True
+            self._active.set()  # the thread may be waiting for it
 
     def _run(self) -> None:
-        while not self._ended:
+        while True:
             self._active.wait()
+            if self._ended:
+                return
             try:
                 poll = select.poll()  # not `select`, which takes no descriptor above 1023
                 poll.register(self._listener, select.POLLIN)
-                if poll.poll(CHECK_INTERVAL * 1000) and self._active.is_set():
-                    _answer(self._listener.accept()[0])
+                if poll.poll(CHECK_INTERVAL * 1000) and (connection := self._accept()) is not None:
+                    _answer(connection)
             except (OSError, ValueError):
                 # The socket was closed, or a new worker accepted the connection first.
                 time.sleep(CHECK_INTERVAL)
+
+    def _accept(self) -> socket.socket | None:
+        with self._lock:
+            if self._ended or not self._active.is_set():
+                return None
+            return self._listener.accept()[0]  # does not block
 
 
 def _answer(connection: socket.socket) -> None:

@@ -357,6 +357,28 @@ def test_a_listener_without_a_service_answers_503_and_then_lets_clients_wait(
     assert {volume.score().status_code for _ in range(20)} == {200}
 
 
+def test_a_container_that_is_said_to_serve_is_not_answered_for_by_a_slow_listener(
+    volume: Volume, image: Callable[..., Image]
+) -> None:
+    """The listener answers 503 for want of a service, and stands still when the service takes over."""
+    wait_until(lambda: "listening" in volume.listener.messages())
+    assert requests.get(volume.url, timeout=60).status_code == 503
+    container = volume.container(image(), "c1")
+    assert container.await_started()["state"] == "Standby"
+    stop_process(volume.listener.pid)
+    answers: list[dict[str, Any]] = []
+    ordering = threading.Thread(target=lambda: answers.append(container.ask("take-over")))
+    ordering.start()
+    try:
+        ordering.join(1.5)
+        early = list(answers)
+    finally:
+        os.kill(volume.listener.pid, signal.SIGCONT)
+    ordering.join(60)
+    assert early == [] and answers[0]["ok"]
+    assert [volume.score().status_code for _ in range(50)] == [200] * 50
+
+
 def test_a_listener_is_small_and_ends_when_it_is_told_to(volume: Volume) -> None:
     wait_until(lambda: "listening" in volume.listener.messages())
     memory = psutil.Process(volume.listener.pid).memory_full_info()

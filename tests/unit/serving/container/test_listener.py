@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mldeploy_jupyter.serving.container import listener_client
 from mldeploy_jupyter.serving.container.listener import Listener
 from mldeploy_jupyter.serving.container.listener_client import ListenerClient
+from mldeploy_jupyter.serving.ipc.channel import Channel
 from mldeploy_jupyter.serving.system import unix_socket
 from mldeploy_jupyter.serving.system.listening_socket import open_listener
 from tests.polling import wait_until
@@ -22,9 +24,16 @@ from tests.unit.serving.supervisor.fakes import FakeLog
 class Running:
     """A listener in a thread."""
 
-    def __init__(self, path: Path, listener: socket.socket | None, port: int, patience: float = 3600.0) -> None:
+    def __init__(
+        self,
+        path: Path,
+        listener: socket.socket | None,
+        port: int,
+        patience: float = 3600.0,
+        kind: type[Listener] = Listener,
+    ) -> None:
         self.socket = unix_socket.listen(path)
-        self.process = Listener(listener, self.socket, port, patience)
+        self.process = kind(listener, self.socket, port, patience)
         self.thread = threading.Thread(target=self.process.run, args=(None if listener else 30.0,))
         self.thread.start()
 
@@ -111,8 +120,8 @@ def test_clients_are_answered_while_no_supervisor_serves(tmp_path: Path, listene
     raised.value.close()
     client = ListenerClient(path, FakeLog())
     mine = client.connect()
+    client.watch(lambda _: None)
     client.tell_serving(True)
-    wait_until(lambda: running.process._unavailable is None and running.process._serving)
     with socket.create_connection(listener.getsockname(), timeout=20) as connection:
         mine.settimeout(20)
         mine.accept()[0].close()  # nobody else takes it
@@ -121,7 +130,108 @@ def test_clients_are_answered_while_no_supervisor_serves(tmp_path: Path, listene
     with pytest.raises(urllib.error.HTTPError) as raised:
         urllib.request.urlopen(url, timeout=20)
     raised.value.close()
-    leave(client)
+    running.end()
+    mine.close()
+
+
+class SlowListener(Listener):
+    """Takes note of who serves only when it may."""
+
+    may_answer = threading.Event()
+
+    def _answer_or_pause(self) -> None:
+        if self._serving and self._unavailable is not None:
+            assert self.may_answer.wait(60)
+        super()._answer_or_pause()
+
+
+def test_what_a_supervisor_serves_is_never_answered_by_the_listener(tmp_path: Path, listener: socket.socket) -> None:
+    """The supervisor goes on only once the listener has stopped answering, however long that takes."""
+    path = tmp_path / "listener.sock"
+    running = Running(path, listener, port_of(listener), 0.0, SlowListener)
+    client = ListenerClient(path, FakeLog())
+    mine = client.connect()
+    client.watch(lambda _: None)
+    mine.settimeout(20)
+    for _ in range(20):
+        SlowListener.may_answer.clear()
+        telling = threading.Thread(target=client.tell_serving, args=(True,))
+        telling.start()
+        with socket.create_connection(listener.getsockname(), timeout=20) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 503"  # nobody serves yet
+        assert telling.is_alive()
+        SlowListener.may_answer.set()
+        telling.join(20)
+        for _ in range(20):
+            with socket.create_connection(listener.getsockname(), timeout=20):
+                mine.accept()[0].close()
+        client.tell_serving(False)
+    running.end()
+    mine.close()
+
+
+class EarlierListener(Listener):
+    """As before listeners answered."""
+
+    def _send(self, channel: Channel) -> None:
+        assert self.listener is not None
+        channel.send({"event": "listener"}, [self.listener.fileno()])
+
+    def _send_answers(self) -> None:
+        pass
+
+
+class SilentListener(Listener):
+    def _send_answers(self) -> None:
+        pass
+
+
+def test_a_listener_of_an_earlier_version_is_not_waited_for(tmp_path: Path, listener: socket.socket) -> None:
+    path, log = tmp_path / "listener.sock", FakeLog()
+    running = Running(path, listener, port_of(listener), 3600.0, EarlierListener)
+    client = ListenerClient(path, log)
+    mine = client.connect()
+    client.watch(lambda _: None)
+    client.tell_serving(True)
+    wait_until(lambda: running.process._serving)
+    assert log.texts == []
+    running.end()
+    mine.close()
+
+
+def test_a_listener_that_ends_before_it_answers_is_not_waited_for(tmp_path: Path, listener: socket.socket) -> None:
+    path, log = tmp_path / "listener.sock", FakeLog()
+    running = Running(path, listener, port_of(listener), 3600.0, SilentListener)
+    client = ListenerClient(path, log)
+    mine = client.connect()
+    client.watch(lambda _: None)
+    telling = threading.Thread(target=client.tell_serving, args=(True,))
+    telling.start()
+    wait_until(lambda: running.process._serving)
+    running.end()
+    telling.join(20)
+    assert not telling.is_alive() and not any("does not answer" in text for text in log.texts)
+    other = open_listener("127.0.0.1", 0)
+    second = Running(path, other, port_of(other))
+    wait_until(lambda: any("new owner" in text for text in log.texts))
+    assert second.process._serving  # it was told when the supervisor connected
+    second.end()
+    for sock in (mine, other):
+        sock.close()
+
+
+def test_a_listener_that_does_not_answer_delays_a_supervisor_only_for_a_while(
+    tmp_path: Path, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_client, "ANSWER_WAIT", 0.1)
+    path, log = tmp_path / "listener.sock", FakeLog()
+    running = Running(path, listener, port_of(listener), 3600.0, SilentListener)
+    client = ListenerClient(path, log)
+    mine = client.connect()
+    client.watch(lambda _: None)
+    client.tell_serving(True)
+    assert any("does not answer" in text for text in log.texts)
     running.end()
     mine.close()
 
