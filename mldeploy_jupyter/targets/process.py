@@ -199,6 +199,8 @@ class ProcessTarget:
 
     def logs(self, service: ServiceRecord, *, tail: int | None, follow: bool) -> Iterator[LogLine]:
         supervisor = self._supervisor(service.name)
+        if not follow:  # the reader may look for a request that was answered just now
+            supervisor.flush_log()
         follow_while = (lambda: supervisor.find_process() is not None) if follow else None
         return read_log(_log_path(supervisor), tail=tail, follow=follow_while, wait=self._wait)
 

@@ -27,6 +27,8 @@ STOP_SECONDS = 15.0  # allowed to drain and end; then the supervisor is killed
 
 STATUS_SECONDS = 5.0  # allowed for an answer that needs no work, such as a status; then it counts as hung
 
+FLUSH_SECONDS = 1.0  # allowed for lines to get into the log before it is read; they get there a moment later anyway
+
 
 # What starts the supervisor's interpreter. Tests replace it to kill the supervisor at a given point.
 SUPERVISOR = ["-P", "-m", "mldeploy_jupyter.serving.supervisor"]
@@ -190,6 +192,15 @@ class SupervisorClient:
                 raise TargetFailure(self._describe_unreachable(process)) from error
             lost = {**self.describe_lost(), "message": f"the connection to the supervisor was lost: {error}"}
             raise TargetFailure(lost) from error
+
+    def flush_log(self) -> None:
+        """Has what the workers have written until now put into the log, as far as the supervisor can do that."""
+        from mldeploy_jupyter.serving.ipc import control_client
+
+        process = self.find_process(by_files=True)
+        if process is not None:
+            with suppress(control_client.ControlError):
+                control_client.call(process["control"], "flush", timeout=FLUSH_SECONDS)
 
     def describe_closed(self) -> dict[str, Any] | None:
         """The failure of a service whose folder this user cannot read; None if it can be read."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import codecs
 import contextlib
 import os
+import select
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -67,30 +69,68 @@ def enlarge_pipe(fd: int) -> None:
         fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
-def read_output(fd: int, mark: str, wrap: Callable[[str], bytes], on_lines: Callable[[bytes], None]) -> None:
-    """Reads a worker's pipe to its end and closes it. `on_lines` gets chunks of whole lines, all of them entries.
+class OutputReader:
+    """Reads a worker's pipe. `on_lines` gets chunks of whole lines, all of them entries.
 
     A line without `mark` did not come through Python's streams: `wrap` makes an entry of its text.
     """
-    leader = (LEADER + mark).encode()
-    rest = b""
-    try:
-        while chunk := os.read(fd, _CHUNK):
-            chunk = rest + chunk if rest else chunk
-            end = chunk.rfind(b"\n") + 1
-            lines, rest = (chunk, b"") if end == len(chunk) else (chunk[:end], chunk[end:])
-            if lines:
-                on_lines(_to_entries(lines, leader, wrap))
-            if len(rest) > (_MAX_ENTRY if leader in rest else _MAX_RAW_LINE):
-                end = codecs.utf_8_decode(rest, "backslashreplace", False)[1]  # between two characters
-                on_lines(_to_entries(rest[:end] + b"\n", leader, wrap))
-                rest = rest[end:]
-    except OSError:
-        pass
-    finally:
-        os.close(fd)
-    if rest:
-        on_lines(_to_entries(rest + b"\n", leader, wrap))
+
+    def __init__(self, fd: int, mark: str, wrap: Callable[[str], bytes], on_lines: Callable[[bytes], None]) -> None:
+        os.set_blocking(fd, False)
+        self._fd = fd
+        self._leader = (LEADER + mark).encode()
+        self._wrap = wrap
+        self._on_lines = on_lines
+        self._rest = b""
+        self._ended = False
+        self._lock = threading.Lock()  # held from the read until `on_lines` has returned
+
+    def run(self) -> None:
+        """Reads the pipe to its end and closes it."""
+        poll = select.poll()
+        poll.register(self._fd, select.POLLIN)
+        try:
+            while not self._ended:
+                poll.poll()
+                with self._lock:
+                    self._read_chunk()
+        finally:
+            with self._lock:
+                self._ended = True
+                os.close(self._fd)
+
+    def flush(self) -> None:
+        """When this returns, `on_lines` has the lines that are in the pipe now. Any thread may call it."""
+        taken = 0
+        with self._lock:
+            while not self._ended and taken < PIPE_BYTES and (count := self._read_chunk()):
+                taken += count
+
+    def _read_chunk(self) -> int:
+        """Handles what can be read at once; returns how many bytes that were. Ends where the pipe does."""
+        try:
+            chunk = os.read(self._fd, _CHUNK)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            chunk = b""
+        rest, leader = self._rest, self._leader
+        if not chunk:
+            self._ended, self._rest = True, b""
+            if rest:
+                self._on_lines(_to_entries(rest + b"\n", leader, self._wrap))
+            return 0
+        lines = rest + chunk if rest else chunk
+        end = lines.rfind(b"\n") + 1
+        lines, rest = (lines, b"") if end == len(lines) else (lines[:end], lines[end:])
+        if lines:
+            self._on_lines(_to_entries(lines, leader, self._wrap))
+        if len(rest) > (_MAX_ENTRY if leader in rest else _MAX_RAW_LINE):
+            end = codecs.utf_8_decode(rest, "backslashreplace", False)[1]  # between two characters
+            self._on_lines(_to_entries(rest[:end] + b"\n", leader, self._wrap))
+            rest = rest[end:]
+        self._rest = rest
+        return len(chunk)
 
 
 def _to_entries(lines: bytes, leader: bytes, wrap: Callable[[str], bytes]) -> bytes:

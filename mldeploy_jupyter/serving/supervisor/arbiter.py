@@ -82,6 +82,8 @@ class Arbiter:
                 return self.reload_keys()
             case "restart":
                 return self.restart(emit)
+            case "flush":
+                return self.flush_log()
             case "check":
                 return check_script(self.pool, request, emit)
         return {"ok": False, "failure": failure("bad-request", "", f"no such op: {op}")}
@@ -166,6 +168,12 @@ class Arbiter:
                 return {"ok": False, "failure": aborted.failure}
             emit({"event": "progress", "text": f"worker {worker.pid} replaced"})
         return {"ok": True, "restarted": len(workers)}
+
+    def flush_log(self) -> dict[str, Any]:
+        """What the workers have written until now is in the log when this returns."""
+        for worker in self.pool.list_watched():
+            worker.flush_output()
+        return {"ok": True}
 
     def reload_keys(self) -> dict[str, Any]:
         """Every worker has the keys of `keys.json` when this returns."""

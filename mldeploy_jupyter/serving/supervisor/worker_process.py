@@ -80,6 +80,7 @@ class WorkerProcess:
         self.on_exit: Callable[[WorkerProcess], None] = lambda _: None
         self.on_line: Callable[[str, str], None] | None = None
         self._tail = worker_output.Tail()
+        self._output: worker_output.OutputReader | None = None
         self._request_ids = itertools.count(1)
         self._answers: dict[int, queue.SimpleQueue[dict[str, Any]]] = {}
         self._channel_closed = threading.Event()
@@ -119,8 +120,8 @@ class WorkerProcess:
         self._cgroup = memory.find_cgroup(self.pid)
         self._oom_kills = memory.count_oom_kills(self._cgroup)
         worker_output.enlarge_pipe(process.output)
-        reading = (process.output, self._log_mark, self._to_entry, self._add_lines)
-        self._output_reader = threading.Thread(target=worker_output.read_output, args=reading, daemon=True)
+        self._output = worker_output.OutputReader(process.output, self._log_mark, self._to_entry, self._add_lines)
+        self._output_reader = threading.Thread(target=self._output.run, daemon=True)
         self._output_reader.start()
         self._message_reader = threading.Thread(target=self._read_messages, daemon=True)
         self._message_reader.start()
@@ -212,6 +213,11 @@ class WorkerProcess:
     @property
     def crashed(self) -> bool:
         return self._exit.get("signal") in _CRASHES
+
+    def flush_output(self) -> None:
+        """What it has written until now is in the log when this returns."""
+        if self._output is not None:
+            self._output.flush()
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -15,7 +15,7 @@ from typing import Any
 from ..ipc.channel import Channel
 from ..log import entry
 from ..log.service_log import ServiceLog
-from ..log.worker_output import read_output
+from ..log.worker_output import OutputReader
 from ..settings import Settings
 from ..system import procfs
 from ..system.child_process import RunInMain, SpawnedProcess, kill_group, set_send_timeout
@@ -77,13 +77,13 @@ class ZygoteProcess:
         self._greeted = False
         self._importing = ""  # the module that is being imported
         pid = self.process.pid
-        reading = (
+        reader = OutputReader(
             self.process.output,
             self.process.mark,
             lambda text: entry.format_line(text, logger="imports", pid=pid),
             log.append,
         )
-        threading.Thread(target=read_output, args=reading, daemon=True).start()
+        threading.Thread(target=reader.run, daemon=True).start()
         threading.Thread(target=self._read_events, daemon=True).start()
 
     def begin_imports(self, names: list[str]) -> None:

@@ -65,19 +65,31 @@ class Responder:
         else:
             queue, run = timings.get("queue", 0.0), timings.get("run", 0.0)
             body = b"" if status in _BODILESS else body
-            exchange.connection.send(exchange, self._head(exchange, response, len(body), scored), body)
+            head = self._head(exchange, response, len(body), scored)
+            failed = status >= 400 and exchange.job is not None
+            if failed:  # who gets the answer may read the log next; a client that was refused cannot cause writes
+                self._add_entry(exchange, status, perf_counter() - exchange.started, queue, run, len(body))
+                writer.flush_access()
+            exchange.connection.send(exchange, head, body)
             if not scored and status < 400:
                 return
             seconds = perf_counter() - exchange.started
             if scored:
                 self._slot.record_request(status, seconds, timings)
+            if failed:
+                return
+        self._add_entry(exchange, status, seconds, queue, run, len(body))
+        if not self._flush_scheduled:
+            self._schedule_flush()
+
+    def _add_entry(
+        self, exchange: Exchange, status: int, seconds: float, queue: float, run: float, bytes_out: int
+    ) -> None:
         batch = exchange.job.batch if exchange.job is not None else 1
         writer.add_access(
             exchange.id, exchange.method, exchange.path, status, seconds * 1000, queue, run,
-            exchange.body_size, len(body), batch,
+            exchange.body_size, bytes_out, batch,
         )  # fmt: skip
-        if not self._flush_scheduled:
-            self._schedule_flush()
 
     def send_batch(self, result: BatchResult) -> None:
         """Sends the answers of one call of `run()`, all of them 200, then counts and logs them together."""

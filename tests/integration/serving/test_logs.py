@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import requests
 
 from tests.integration.serving.supervised import KEY, Supervised
-from tests.polling import wait_until
+from tests.polling import stop_process, wait_until
 
 PRINTS = """
     import json, logging, os, subprocess, sys, threading
@@ -64,6 +66,21 @@ def test_each_printed_line_has_the_id_of_its_request(supervised: Supervised, sou
             ("access", "POST /score"),
         ]  # fmt: skip
     assert {entry["revision"] for entry in written(supervised) if entry["logger"] != "supervisor"} == {"1"}
+
+
+def test_after_a_flush_the_log_has_every_request_that_failed(supervised: Supervised) -> None:
+    """Also when the supervisor had no time to write: it stands still until the answer has come."""
+    assert supervised.deploy("def init(): pass\ndef run(data):\n    print(data)\n    raise ValueError(data)\n")["ok"]
+    assert supervised.process is not None
+    for number in range(5):
+        stop_process(supervised.process.pid)
+        try:
+            assert score(supervised, "x", f"caller-{number}").status_code == 500
+        finally:
+            os.kill(supervised.process.pid, signal.SIGCONT)
+        assert supervised.ask("flush") == {"ok": True}
+        loggers = [logger for logger, _ in of(supervised, f"caller-{number}")]
+        assert loggers == ["print", "server", "access"]
 
 
 def test_output_that_bypasses_python_is_wrapped_and_forges_nothing(supervised: Supervised) -> None:

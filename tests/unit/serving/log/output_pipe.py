@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mldeploy_jupyter.serving.log import capture, entry, writer
-from mldeploy_jupyter.serving.log.worker_output import read_output
+from mldeploy_jupyter.serving.log.worker_output import OutputReader
 
 MARK = "0123456789abcdef"
 
@@ -30,7 +30,7 @@ class OutputPipe:
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
         self.read, self.fd = os.pipe()
-        self._reader = threading.Thread(target=read_output, args=(self.read, MARK, wrap, self.chunks.append))
+        self._reader = threading.Thread(target=OutputReader(self.read, MARK, wrap, self.chunks.append).run)
         self._reader.start()
 
     def read_entries(self) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from mldeploy_jupyter.serving.log import entry, writer
-from mldeploy_jupyter.serving.log.worker_output import read_output
+from mldeploy_jupyter.serving.log.worker_output import OutputReader
 from tests.unit.serving.log.output_pipe import MARK, captured_output, messages, strict, wrap
 
 ROOT = str(Path(__file__).parents[4])
@@ -120,7 +120,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     read, write = os.pipe()
     chunks: list[bytes] = []
-    reader = threading.Thread(target=read_output, args=(read, MARK, wrap, chunks.append))
+    reader = threading.Thread(target=OutputReader(read, MARK, wrap, chunks.append).run)
     reader.start()
     process = subprocess.Popen([sys.executable, "-c", source], stdout=write, stderr=write)
     os.close(write)

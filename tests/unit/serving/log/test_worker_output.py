@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mldeploy_jupyter.serving.log import entry, writer
-from mldeploy_jupyter.serving.log.worker_output import Tail, read_output
+from mldeploy_jupyter.serving.log.worker_output import OutputReader, Tail
 from tests.unit.serving.log.output_pipe import ACCESS, MARK, captured_output, strict, wrap
 
 
@@ -47,7 +47,7 @@ def test_chunks_cut_anywhere_give_the_same_entries(cuts: list[int]) -> None:
     )
     read, write = os.pipe()
     chunks: list[bytes] = []
-    reader = threading.Thread(target=read_output, args=(read, MARK, wrap, chunks.append))
+    reader = threading.Thread(target=OutputReader(read, MARK, wrap, chunks.append).run)
     reader.start()
     for size in cuts:
         os.write(write, data[:size])
@@ -64,6 +64,57 @@ def _count_raw(lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
     for line in lines:
         yield raw, line
         raw += b'"logger":"raw"' in line
+
+
+def texts(chunks: list[bytes]) -> list[str]:
+    return [strict(line)["message"] for line in b"".join(chunks).splitlines()]
+
+
+def test_a_flush_takes_what_was_written_before_it_also_where_the_reader_has_not_come_to_it() -> None:
+    read, write = os.pipe()
+    chunks: list[bytes] = []
+    reader = OutputReader(read, MARK, wrap, chunks.append)
+    os.write(write, b"one\ntwo\nthr")
+    reader.flush()
+    assert texts(chunks) == ["one", "two"]
+    reader.flush()  # there is nothing: it does not wait
+    os.write(write, b"ee\n")
+    os.close(write)
+    reader.run()
+    reader.flush()
+    assert texts(chunks) == ["one", "two", "three"]
+
+
+def test_a_flush_waits_for_lines_that_the_reader_has_taken() -> None:
+    read, write = os.pipe()
+    taken, may_go_on = threading.Event(), threading.Event()
+    chunks: list[bytes] = []
+
+    def slow(lines: bytes) -> None:
+        taken.set()
+        assert may_go_on.wait(60)
+        chunks.append(lines)
+
+    reader = OutputReader(read, MARK, wrap, slow)
+    reading = threading.Thread(target=reader.run)
+    reading.start()
+    os.write(write, b"one\n")
+    assert taken.wait(60)
+    threading.Timer(0.1, may_go_on.set).start()
+    reader.flush()
+    assert texts(chunks) == ["one"]
+    os.close(write)
+    reading.join()
+
+
+def test_a_flush_ends_where_a_worker_writes_without_end() -> None:
+    read, write = os.pipe()
+    reader = OutputReader(read, MARK, wrap, lambda lines: os.write(write, b"more\n"))
+    os.write(write, b"one\n")
+    os.set_blocking(write, False)
+    reader.flush()
+    os.close(write)
+    os.close(read)
 
 
 def test_the_tail_keeps_the_last_lines_without_requests() -> None:

@@ -17,6 +17,7 @@ from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.supervisor import spawn, worker_process
 from mldeploy_jupyter.serving.supervisor.worker_process import WorkerProcess, request_all
 from mldeploy_jupyter.serving.system.child_process import SpawnedProcess
+from tests.polling import wait_until
 from tests.unit.serving.supervisor.fakes import FakeLog, FakeWorker
 
 
@@ -100,7 +101,8 @@ def test_a_killed_process_exits_with_its_signal_and_calls_back(child: Any) -> No
     assert worker.events.get(timeout=10) == {"event": "exit", "worker": worker}
     assert worker.exit_status == {"exit_code": None, "signal": 9} and worker.state == "dead"
     assert worker.exit_failure()["code"] == "killed" and not worker.crashed
-    assert worker.exited.wait(60) and exited == [worker]
+    assert worker.exited.wait(60)
+    wait_until(lambda: exited == [worker])  # it is called a moment later
 
 
 def test_a_worker_that_closes_its_channel_is_killed(child: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 from typing import Any
 
 import pytest
 
 from mldeploy_jupyter.serving.http.exchange import Exchange, KnownExchange
 from mldeploy_jupyter.serving.ipc.scoreboard import Scoreboard
+from mldeploy_jupyter.serving.log import writer
 from mldeploy_jupyter.serving.scoring.messages import JSON, Request, Response
 from mldeploy_jupyter.serving.settings import Settings
 from mldeploy_jupyter.serving.worker.jobs import BatchResult, Job
@@ -89,6 +92,46 @@ def test_a_script_cannot_replace_the_ids_of_a_request_and_may_set_others() -> No
     headers = fields(answered(Response(200, b"x", headers=own)))[1]
     assert {b"x-ms-request-id: i", b"x-request-id: own", b"x-own: 1"} <= headers
     assert b"x-ms-request-id: own" not in headers
+
+
+class Logged(Sent):
+    """A connection that notes what was in the log when the answer left."""
+
+    def __init__(self, pipe: int) -> None:
+        super().__init__()
+        self.pipe, self.entry = pipe, b""
+
+    def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
+        super().send(exchange, head, body)
+        self.entry = os.read(self.pipe, 65536) if select.select([self.pipe], [], [], 0)[0] else b""
+
+
+@pytest.mark.parametrize(("status", "reached_script", "is_written"), [(500, True, True), (400, True, True),
+    (429, False, False), (200, True, False)])  # fmt: skip
+def test_a_failed_request_is_in_the_log_before_its_answer_leaves(
+    status: int, reached_script: bool, is_written: bool
+) -> None:
+    """Also beside others. One that was refused, which a client can repeat at will, is not written at once."""
+    scoreboard, loop, (read, write) = Scoreboard(), Timers(), os.pipe()
+    responder = Responder(Settings(), scoreboard.slot(scoreboard.assign_slot()), loop, lambda: True)
+    writer.start(write, "3", "")
+    try:
+        for _ in range(2):
+            connection = Logged(read)
+            exchange = KnownExchange(connection, 0.0, {}, b"")
+            if reached_script:
+                exchange.job = Job(exchange, Request())
+            responder.send_response(exchange, Response(status, b"{}", timings={"queue": 0.0}))
+            assert (b'"status":%d' % status in connection.entry) is is_written
+            assert connection.entry.count(b"\n") == is_written
+        assert bool(loop.later) is not is_written
+        writer.flush_access()
+        assert bool(select.select([read], [], [], 0)[0]) is not is_written
+    finally:
+        writer.start(-1, "", "")
+        loop.close()
+        os.close(read)
+        os.close(write)
 
 
 class Timers(asyncio.SelectorEventLoop):
