@@ -29,7 +29,7 @@ CHECK_INTERVAL = 1.0  # seconds
 
 LATE = 1.0  # seconds by which a check may be late; after that the supervisor, too, may have been stopped
 
-STOPPED_CHECKS = 4  # checks in a row, a second apart, that find a process stopped by a signal
+STOPPED_CHECKS = 4  # checks in a row, a second apart, between which a process that a signal stopped has not run
 
 SILENT_CHECKS = 7  # checks in a row without a heartbeat, which come every 2 seconds
 
@@ -48,13 +48,14 @@ LOCK_PATIENCE = 10.0  # seconds of waiting for a lock, without using the CPU, th
 class _Seen:
     """What the checks saw of one worker: its last beat, and how many checks in a row found it so.
 
-    `free`: silent, although no call keeps the global lock.
+    `free`: silent, although no call keeps the global lock. `run_time` is that of the last check that found it stopped.
     """
 
     beat: int = 0
     silent: int = 0
     free: int = 0
     stopped: int = 0
+    run_time: tuple[int, int] = (0, 0)
 
 
 class Watchdog:
@@ -83,10 +84,16 @@ class Watchdog:
                     self._end_silent(worker, seen)
 
     def _end_stopped(self, worker: WorkerProcess, seen: _Seen) -> bool:
-        seen.stopped = seen.stopped + 1 if procfs.is_stopped(worker.pid) else 0
+        if not procfs.is_stopped(worker.pid):
+            seen.stopped = 0
+            return False
+        # A debugger, say, stops and continues a process: it may have run between two checks that find it stopped.
+        run_time = procfs.read_run_time(worker.pid)
+        seen.stopped = seen.stopped + 1 if run_time == seen.run_time else 1
+        seen.run_time = run_time
         if seen.stopped >= STOPPED_CHECKS:
             _end(worker, hang_failure(worker, "a signal has stopped its process"), self._log)
-        return seen.stopped > 0
+        return True
 
     def _end_silent(self, worker: WorkerProcess, seen: _Seen) -> None:
         if worker.scoreboard is None or not worker.slot or worker.state not in ("live", "draining"):

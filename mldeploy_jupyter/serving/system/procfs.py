@@ -73,6 +73,15 @@ def is_stopped(pid: int | str, proc: Path = PROC) -> bool:
     return stat is not None and stat.state == "T"
 
 
+def read_run_time(pid: int | str, proc: Path = PROC) -> tuple[int, int]:
+    """For how long a process has run: all its threads in clock ticks, and its main thread in nanoseconds.
+
+    The latter shows even that a signal stopped or continued it; it is 0 where the kernel does not count it.
+    """
+    stat, fields = read_stat(pid, proc), read_file(pid, "schedstat", proc).split()
+    return stat.cpu_time if stat is not None else 0, int(fields[0]) if fields and fields[0].isdigit() else 0
+
+
 def list_session(leader: int, proc: Path = PROC) -> list[int]:
     """The pids of the processes in the session of `leader`."""
     return [pid for pid in list_pids(proc) if (stat := read_stat(pid, proc)) is not None and stat.session == leader]

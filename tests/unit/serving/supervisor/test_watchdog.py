@@ -184,6 +184,26 @@ def test_a_worker_that_a_signal_stopped_is_ended_in_any_state() -> None:
         assert worker.killed and worker.exit_failure()["stage"] == "import"
 
 
+def test_a_worker_that_runs_between_the_checks_is_not_ended_although_each_finds_it_stopped() -> None:
+    with sleeping_process() as pid:
+        worker, log = beating_worker(pid), FakeLog()
+        watchdog = Watchdog(lambda: [worker], log)
+        for _ in range(2 * STOPPED_CHECKS):
+            os.kill(pid, signal.SIGSTOP)
+            wait_until(lambda: procfs.is_stopped(pid))
+            watchdog.check()
+            os.kill(pid, signal.SIGCONT)
+            wait_until(lambda: not procfs.is_stopped(pid))
+        assert log.texts == []
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: procfs.is_stopped(pid))
+        for _ in range(STOPPED_CHECKS - 1):
+            watchdog.check()
+        assert log.texts == []
+        watchdog.check()
+        assert worker.killed
+
+
 def test_a_live_worker_is_asked_whether_it_answers() -> None:
     worker = beating_worker()
     assert find_hang(worker) == ""
