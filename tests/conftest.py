@@ -14,7 +14,7 @@ import pytest
 
 from tests.halves import WHOLE_RUN
 
-pytest_plugins = ["tests.engines.fixtures"]
+pytest_plugins = ["tests.engines.fixtures", "tests.signals"]
 
 MAX_LEFT_OPEN = 400  # files of a whole run: caches of libraries, what lasts for the session, connections that stay open
 

@@ -137,7 +137,9 @@ def run(commands: Sequence[Sequence[str]], out: TextIO, *, at_once: bool = True)
 
     # The terminal sends Ctrl-C to all of its processes.
     before = {signal.SIGINT: signal.signal(signal.SIGINT, lambda *_: None)}
-    before[signal.SIGTERM] = signal.signal(signal.SIGTERM, pass_on)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup` has SIGHUP ignored
+            before[number] = signal.signal(number, pass_on)
     try:
         first = subprocess.Popen(commands[0], text=True)
         follow(first)

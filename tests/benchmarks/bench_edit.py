@@ -18,7 +18,6 @@ import json
 import os
 import platform
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -28,6 +27,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.ports import free_port
 
 SCRIPT = """
 import json
@@ -215,9 +216,7 @@ def peer(
 ) -> Iterator[tuple[Callable[[int], float], Client]]:
     folder.mkdir()
     (folder / "ridge.pkl").write_bytes((folder.parent / "ridge.pkl").read_bytes())
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     def save(number: int) -> float:
         begin = time.monotonic()

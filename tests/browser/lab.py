@@ -89,7 +89,11 @@ class Lab:
             self._process = subprocess.Popen(
                 self._words, stdout=log, stderr=log, env=self._environment, cwd=self.folder, start_new_session=True
             )
-        wait_until(self._answers, 90)
+        try:
+            wait_until(self._answers, 90)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def url(self) -> str:
