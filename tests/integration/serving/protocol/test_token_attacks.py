@@ -17,7 +17,7 @@ import pytest
 
 from mldeploy_jupyter.core.keys import replace_key
 from mldeploy_jupyter.serving import tokens
-from tests.integration.serving.http.test_http_conformance import HOST, Wire
+from tests.integration.serving.protocol.test_http_conformance import HOST, Wire
 from tests.integration.serving.supervised import Supervised
 from tests.polling import wait_until
 

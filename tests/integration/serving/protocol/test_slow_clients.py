@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from tests.integration.serving.http.slow_clients import SlowClients
+from tests.integration.serving.protocol.slow_clients import SlowClients
 from tests.integration.serving.supervised import KEY, Supervised
 from tests.polling import wait_until
 
