@@ -16,9 +16,11 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 from tests.engines.missing import engine_missing, require
@@ -142,6 +144,21 @@ def _make_archive(archive: Path) -> None:
             ["tar", "--sort=name", "--numeric-owner", "-C", root, "-cf", making, "."], check=True, timeout=300
         )
         making.rename(archive)
+
+
+@lru_cache
+def why_no_python(python: str) -> str:
+    """Why a container from the base image cannot have this Python, such as `3.12`; "" when it can.
+
+    It has the Python of its release, and uv downloads another one: where it cannot do so here, a build cannot either.
+    """
+    listed = subprocess.run(["tar", "-tf", base_archive()], capture_output=True, text=True, check=True, timeout=300)
+    if f"./usr/bin/python{python}" in listed.stdout.splitlines():
+        return ""
+    command = ["uv", "python", "install", "--no-bin", "--install-dir", str(cache_folder() / "pythons"), python]
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, timeout=600)
+    lines = done.stderr.strip().splitlines()
+    return f"Python {python} is not in the base image and uv cannot download it: {lines[-1]}" if done.returncode else ""
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.engines.base_image import why_no_python
 from tests.engines.docker import OwnEngine, RunningEngine, find_engine
 from tests.engines.podman import PodmanEngine
 from tests.engines.registry import RegistryServer
@@ -61,7 +63,12 @@ def image_registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registr
 
 @pytest.fixture(scope="session")
 def base_image(image_registry: RegistryServer) -> str:
-    """The reference of a base image: Debian with the Python of its release. In the registry; engines pull it."""
+    """The reference of a base image: Debian with the Python of its release. In the registry; engines pull it.
+
+    Tests with another Python are skipped where a build cannot download it.
+    """
+    if reason := why_no_python("{}.{}".format(*sys.version_info)):
+        pytest.skip(reason)
     return image_registry.base
 
 
