@@ -157,7 +157,8 @@ def _explain_script_error(folder: WorkspaceFolder, record: ServiceRecord, error:
     if not raised:
         return
     error.why, error.where = raised, where
-    traceback = f"its traceback is at {short_id(error.request_id)} in the log: mldeploy service get-logs {record.name}"
+    log = f"mldeploy service get-logs {record.name}"
+    traceback = f"the log has the traceback, with {short_id(error.request_id)} on each line: {log}"
     if raised.startswith(("JSONDecodeError", "json.JSONDecodeError", "orjson.JSONDecodeError")):
         error.hint = f"is the input JSON? Correct it; or correct the line and update {record.name}"
     elif cause is not None:

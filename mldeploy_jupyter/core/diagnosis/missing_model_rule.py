@@ -30,7 +30,7 @@ def model_file_missing(facts: Facts) -> Cause | None:
         return _unknown_name(facts, raised, path)
     below = _below_model_folder(path, facts)
     if below is None:
-        return None
+        return _outside_model_folder(facts, raised, path)
     other = _other_model_with(below, facts)
     if other:
         return _in_another_model(facts, path, below, *other)
@@ -39,6 +39,22 @@ def model_file_missing(facts: Facts) -> Cause | None:
         why = "no model was named, so AZUREML_MODEL_DIR holds nothing"
         return facts.cause(_CODE, what, why, _hint_to_name_model(facts), path=path)
     return _wrong_path(facts, path, below, is_folder=raised.get("type") == "IsADirectoryError")
+
+
+def _outside_model_folder(facts: Facts, raised: ExceptionData, path: str) -> Cause | None:
+    """A model's file was looked for elsewhere, such as in the notebook's folder, which is not the service's."""
+    name = PurePath(path).name
+    if not name or raised.get("type") != "FileNotFoundError" or path in facts.texts("source_tree"):
+        return None
+    what = f"the model file {name} is not there"
+    files = list_model_files(facts)
+    same_name = [file for file in files if PurePath(file).name == name]
+    if same_name:
+        why = f"a service has its models in AZUREML_MODEL_DIR, and the script looked for {path}"
+        hint = f"use {_code_for(same_name[0], facts)}, {facts.retry_hint()}"
+        return facts.cause(_CODE, what, why, hint, path=path, files=files[:SHOWN_FILES])
+    other = _other_model_with(name, facts)
+    return _in_another_model(facts, path, name, *other) if other else None
 
 
 def _unknown_name(facts: Facts, raised: ExceptionData, name: str) -> Cause:

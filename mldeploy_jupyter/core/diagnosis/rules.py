@@ -51,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     loading_rules.corrupt,
     loading_rules.wrong_version,
     script_rules.text_as_file,
+    script_rules.text_as_data,
     missing_model_rule.model_file_missing,
     module_rules.relative_import,
     module_rules.helper_missing,

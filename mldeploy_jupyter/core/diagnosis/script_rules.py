@@ -10,7 +10,7 @@ from mldeploy_jupyter.core.diagnosis.cause import Cause
 from mldeploy_jupyter.core.diagnosis.facts import Facts, describe_exception, exception_attribute, shorten
 from mldeploy_jupyter.core.diagnosis.source_map import UNKNOWN_LOCATION
 from mldeploy_jupyter.core.errors import EntryScriptError
-from mldeploy_jupyter.core.script import entry_script, lint, name_check
+from mldeploy_jupyter.core.script import body_keys, entry_script, lint, name_check
 
 _SYNTAX = ("SyntaxError", "IndentationError", "TabError")
 
@@ -92,6 +92,24 @@ def text_as_file(facts: Facts) -> Cause | None:
     hint = "pass it as a file: import io, and write io.StringIO(...) around the text, as in "
     hint += f"pandas.read_json(io.StringIO(data)); or parse it with json.loads; {facts.retry_hint()}"
     return facts.cause("text-as-file", what, describe_exception(raised), hint)
+
+
+# What Python and libraries say when they get text where they expect data.
+_TEXT_AS_DATA = re.compile(
+    r"\bstr\b|string|DataFrame constructor not properly called|scalar array|0-d|0-dimensional|no matching loop"
+)
+
+
+def text_as_data(facts: Facts) -> Cause | None:
+    raised = facts.find_exception("TypeError", "ValueError", "AttributeError", "IndexError")
+    if raised is None or facts.stage not in ("probe", "run") or not _TEXT_AS_DATA.search(str(raised.get("message"))):
+        return None
+    name = body_keys.find_unparsed_text(facts.script.text)
+    if not name:
+        return None
+    what = "run() takes the body for data, and gets it as text"
+    hint = f"begin with {name} = json.loads({name}), or give it a type, as in def run({name}: pandas.DataFrame); "
+    return facts.cause("text-as-data", what, describe_exception(raised), hint + facts.retry_hint(), name=name)
 
 
 def other_file_missing(facts: Facts) -> Cause | None:

@@ -1,11 +1,17 @@
-"""Finds the keys that a script reads when it parses its body itself, for an example of a body."""
+"""Finds the keys that a script reads when it parses its body itself, and a body that it takes for data unparsed."""
 
 from __future__ import annotations
 
 import ast
 
 from mldeploy_jupyter.core.errors import EntryScriptError
-from mldeploy_jupyter.core.script.entry_script import Function, iter_bindings, own_nodes, parse_and_compile
+from mldeploy_jupyter.core.script.entry_script import Function, iter_bindings, names_in, own_nodes, parse_and_compile
+
+# Functions and methods that take data and do not parse text.
+_TAKE_DATA = frozenset({
+    *("DataFrame", "Series", "array", "asarray", "atleast_2d", "tensor", "as_tensor", "from_numpy", "reshape"),
+    *("predict", "predict_proba", "transform", "decision_function", "model", "get", "items", "tolist", "len", "print"),
+})  # fmt: skip
 
 _PARSERS = ("json.loads", "loads", "orjson.loads", "ujson.loads")
 
@@ -35,6 +41,31 @@ def find_body_keys(text: str) -> list[str]:
         if is_body and isinstance(key, ast.Constant) and isinstance(key.value, str):
             found.append((key.lineno, key.col_offset, key.value))
     return list(dict.fromkeys(key for _, _, key in sorted(found)))
+
+
+def find_unparsed_text(text: str) -> str:
+    """The one parameter of `run()` that gets the body as text, where `run()` takes it for data and parses nothing.
+
+    "" where it has a type, or is given to a function that may parse it.
+    """
+    try:
+        tree, _ = parse_and_compile(text, "score.py")
+    except EntryScriptError:
+        return ""
+    run = dict(iter_bindings(tree.body)).get("run")
+    if not isinstance(run, Function) or run.decorator_list:
+        return ""
+    arguments = [item for item in [*run.args.args, *run.args.kwonlyargs] if item.arg != "request_headers"]
+    if len(arguments) != 1 or (arguments[0].annotation and ast.unparse(arguments[0].annotation) != "str"):
+        return ""
+    name = arguments[0].arg
+    for node in own_nodes(run):
+        if isinstance(node, ast.Call) and name in names_in(node):
+            if ast.unparse(node.func).rpartition(".")[2] not in _TAKE_DATA:
+                return ""
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id == name:
+            return ""  # another name of it may be parsed
+    return name
 
 
 def _read_key(node: ast.AST) -> tuple[ast.expr | None, ast.expr | None]:

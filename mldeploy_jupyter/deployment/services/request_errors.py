@@ -67,15 +67,14 @@ def find_request_error(
 
 
 def _named_cause(raised: str, script: ScriptInfo, settings: dict[str, Any]) -> Cause | None:
-    """The cause of a name or module that the script lacks, or of a body that it opens; None for other exceptions."""
+    """The cause of a name or module that the script lacks, or of a body that it does not parse; else None."""
     from mldeploy_jupyter.core.diagnosis import explain
 
     kind, _, message = raised.partition(": ")
-    if kind not in ("NameError", "ModuleNotFoundError", "FileNotFoundError", "OSError"):
-        return None
     failure = {"code": "run-raised", "stage": "run", "exception": {"type": kind, "message": message}}
     cause = explain(failure, script=script, settings=settings)
-    return cause if kind in ("NameError", "ModuleNotFoundError") or cause.code == "text-as-file" else None
+    is_known = kind in ("NameError", "ModuleNotFoundError") or cause.code in ("text-as-file", "text-as-data")
+    return cause if is_known else None
 
 
 def _find_exception(request_id: str, entries: Iterable[LogLine]) -> tuple[str, list[str], bool]:

@@ -259,6 +259,7 @@ MEANING = {
     "sample-failed": "the sample was not scored, or the new version did not answer",
     "sklearn-externals": "`from sklearn.externals import six` and the like, which no longer exist",
     "syntax-error": "the script is not Python",
+    "text-as-data": "the script takes the body of a request for data, and does not parse it",
     "text-as-file": "the script opens the body of a request as if it were the name of a file",
     "wrong-architecture": "an image is not for the engine's architecture",
     "worker-lost": "a worker ended before it got traffic",

@@ -152,6 +152,21 @@ RAISED = {
         {"model_tree": ["diabetes/3/ridge.pkl"]},
     ),
     "model file in a wrong place": (init(f"open('{MODEL_DIR}/outputs/ridge.pkl')"), "init", {}),
+    "model file looked for beside the notebook": (
+        init("open('outputs/ridge.pkl')"),
+        "init",
+        {"model_tree": ["diabetes/3/ridge.pkl"]},
+    ),
+    "model file looked for beside the script": (
+        init("import os; open(os.path.dirname(__file__) + '/ridge.pkl')"),
+        "init",
+        {"model_tree": ["diabetes/3/ridge.pkl"]},
+    ),
+    "file of a model that was not named": (
+        init("open('iris.pkl')"),
+        "init",
+        {"model_tree": ["diabetes/3/ridge.pkl"], "other_models": {"iris": ["iris.pkl"]}},
+    ),
     "no such model file at all": (init(f"open('{MODEL_DIR}/weights.bin')"), "init", {}),
     "a folder instead of the file": (
         init("raise IsADirectoryError(21, 'Is a directory', " + repr(MODEL_DIR + "/m") + ")"),
@@ -185,6 +200,7 @@ RAISED = {
     "class of the notebook": (loading(NOTEBOOK_CLASS), "init", {}),
     "class of the script": ("class MyModel:\n    pass\n\n\n" + loading(NOTEBOOK_CLASS), "init", {}),
     "the body as a file": (run("""open('{"data": [1]}')"""), "probe", {}),
+    "the body as data": (run("raise ValueError('DataFrame constructor not properly called!')"), "probe", {}),
     "the body as a file of pandas": (
         run("""raise FileNotFoundError('File [{"a": 1}] does not exist')"""),
         "probe",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mldeploy_jupyter.core.script.body_keys import find_body_keys
+from mldeploy_jupyter.core.script.body_keys import find_body_keys, find_unparsed_text
 
 SCRIPTS = {
     "at once": ("def run(raw):\n return model.predict(np.array(json.loads(raw)['data']))\n", ["data"]),
@@ -27,3 +27,22 @@ SCRIPTS = {
 def test_find_body_keys(name: str) -> None:
     text, keys = SCRIPTS[name]
     assert find_body_keys(text) == keys
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("def run(data):\n return model.predict(pd.DataFrame(data))\n", "data"),
+        ("def run(raw: str):\n return raw['data']\n", "raw"),
+        ("def run(raw, request_headers):\n return raw.get('data')\n", "raw"),
+        ("def run(data):\n return model.predict(json.loads(data)['data'])\n", ""),
+        ("def run(data):\n return predict_text(data)\n", ""),
+        ("def run(data):\n body = data\n return orjson.loads(body)\n", ""),
+        ("def run(data: dict):\n return data['x']\n", ""),
+        ("def run(a, b):\n return a['x']\n", ""),
+        ("@input_schema('data', sample)\ndef run(data):\n return data['x']\n", ""),
+        ("def run(\n", ""),
+    ],
+)
+def test_find_unparsed_text(text: str, name: str) -> None:
+    assert find_unparsed_text(text) == name
