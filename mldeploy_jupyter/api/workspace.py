@@ -138,8 +138,9 @@ class Workspace(AzureNames):
     ) -> Workspace:
         """The workspace of `path` or the current directory, or else the known workspace called `name`.
 
-        `id` is that of a known workspace; an Azure id is ignored with a note, as is another `cloud`. Raises
-        `WorkspaceError` when there is no such workspace, or several have the name.
+        A `config.json` of v1 with that name counts as one, as in `from_config`. `id` is that of a known workspace; an
+        Azure id is ignored with a note, as is another `cloud`. Raises `WorkspaceError` when there is no such
+        workspace, or several have the name.
         """
         azure = _given(subscription_id=subscription_id, resource_group=resource_group, location=location)
         path, name = _path(path), check_text("name", name)
@@ -160,6 +161,9 @@ class Workspace(AzureNames):
                 why=f"the one there has the name {folder.config.name!r}" if folder else "there is none",
                 hint=f"Workspace.get(name={name!r}) looks among all known ones",
             )
+        here = None if folder is not None else find_azure_config(Path("."))
+        if here is not None and here[1].get("workspace_name") == name:
+            return cls.from_config()  # the config.json here names it: other folders may have one of the same name
         return cls._from_folder(_find_by_name(name), azure)
 
     @classmethod
@@ -476,7 +480,7 @@ def _find_by_name(name: str) -> WorkspaceFolder:
         raise WorkspaceError(
             f"more than one workspace has the name {name!r}",
             why=", ".join(str(folder.root) for folder in found),
-            hint=f"name its folder, such as {found[0].root.parent}",
+            hint=f"name its folder: Workspace.get(path={str(found[0].root.parent)!r})",
         )
     names = ", ".join(sorted({folder.config.name for folder in known})) or "none"
     raise WorkspaceError(

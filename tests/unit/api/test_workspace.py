@@ -53,8 +53,20 @@ def test_a_known_workspace_is_found_by_name_from_anywhere(folder: Path) -> None:
     os.chdir(folder / "here")
     assert Workspace.get(name) == made
     Workspace.create(name, path=folder / "twin")
-    with pytest.raises(WorkspaceError, match="more than one"):
+    with pytest.raises(WorkspaceError, match="more than one") as raised:
         Workspace.get(name)
+    assert f"Workspace.get(path={str(folder / 'far')!r})" in str(raised.value)
+
+
+def test_the_config_of_v1_says_which_of_several_workspaces_is_meant(folder: Path) -> None:
+    """The notebooks of one Azure workspace lie in many folders, each with the same config.json."""
+    name = f"azure-{folder.name}"
+    for project in ("one", "two"):
+        Workspace.create(name, None, "sub", "group", path=folder / project)
+    (folder / "three" / "notebooks").mkdir(parents=True)
+    os.chdir(folder / "three" / "notebooks")
+    Workspace.get(path=folder / "one").write_config(str(folder / "three"))
+    assert Workspace.get(name, None, "sub", "group").folder.root == folder / "three" / ".mldeploy"
 
 
 def test_reads_create_no_folder_and_the_first_write_announces_it(
