@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,8 +91,9 @@ PARAMS: tuple[Param, ...] = (
     ),
     Param(
         "payload",
-        ("--payload", "-d"),
-        "What to send: JSON, or a file with one value a line (.jsonl) or one body. By default the service's sample.",
+        ("--payload", "--data", "-d"),
+        "What to send: JSON, a file with one value a line (.jsonl) or one body, or in a notebook an expression. By "
+        "default the service's sample.",
         completion="file",
         metavar="INPUT",
         group=LOAD,
@@ -167,8 +169,9 @@ def measure(context: Context, args: Args) -> Result:
             why="load may harm a service, and the address may belong to somebody else",
             hint=f"if you may put load on it: mldeploy latency --url {address} --i-may-load-this",
         )
+    _check_names(args)
     budget = read_budget(args)
-    options = _options(args)
+    options = _options(context, args)
     check_enough_requests(budget, args, options)
     key = _read_key(args)
     services = [_find(context, args, name) for name in dict.fromkeys(args.name or [])]
@@ -264,14 +267,25 @@ def _find(context: Context, args: Args, name: str) -> Any:
     return find_service_anywhere(context, Args(**{**vars(args), "name": name}), beyond_workspace=False)
 
 
-def _options(args: Args) -> dict[str, Any]:
+def _check_names(args: Args) -> None:
+    """Raises `UsageError` for what stands among the names and is something to send, as `%score` takes it."""
+    for name in (args.name or [])[1:]:
+        if not re.fullmatch(r"[\w.:-]+", name):
+            raise UsageError(
+                f"{name} is not the name of a service",
+                why="all words before the options are services, which are measured side by side",
+                hint=f"if it is what to send: mldeploy latency {args.name[0]} -d {shlex.quote(name)}",
+            )
+
+
+def _options(context: Context, args: Args) -> dict[str, Any]:
     """The arguments of `start_latency` from the options."""
     names = ("rate", "duration", "users", "arrivals", "warmup", "timeout", "max_requests", "seed")
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     if args.ramp is not None:
         given["ramp"] = read_ramp(args.ramp)
     if args.payload is not None:
-        given["payload"] = read_payload(args.payload)
+        given["payload"] = read_payload(args.payload, context.namespace)
     return given
 
 
@@ -280,6 +294,8 @@ def _python(args: Args, options: dict[str, Any]) -> str:
     from_file = isinstance(shown.get("payload"), Path)
     if from_file:
         shown["payload"] = Code(f"Path({str(shown['payload'])!r})")
+    elif "payload" in shown and not isinstance(shown["payload"], str):
+        shown["payload"] = Code(args.payload)  # an expression
     head = ["from pathlib import Path"] if from_file else []
     if args.name and len(args.name) == 1 and not args.url:
         lines = [f"service = Webservice(ws, {args.name[0]!r})", call("result = service.latency", **shown)]

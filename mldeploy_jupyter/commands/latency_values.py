@@ -200,13 +200,16 @@ def _positive(number: float) -> float:
     return number
 
 
-def read_payload(text: str) -> str | Path:
-    """The JSON text, or the path of the file. A number, true, false and null are JSON unless a file has that name.
+def read_payload(text: str, namespace: dict[str, Any] | None = None) -> Any:
+    """The JSON text, the path of the file, or the value of an expression over the `namespace` of a notebook.
 
-    Raises `UsageError` for text that begins like JSON but is invalid.
+    A number, true, false and null are JSON unless a file has that name. Raises `UsageError` for text that begins like
+    JSON but is invalid, and for what is neither a file nor an expression.
     """
     if text.lstrip().startswith(_BEGINS):
         error = _find_error(text)
+        if error and namespace is not None:
+            return _evaluate(text, namespace, f"it is not JSON: {error}")
         if error:
             raise UsageError(
                 f"--payload {text[:60]}{'…' if len(text) > 60 else ''} is not JSON",
@@ -214,7 +217,22 @@ def read_payload(text: str) -> str | Path:
                 hint="quote it, and use double quotes inside: --payload '{\"data\": [[1.0, 2.0]]}'; or name a file",
             )
         return text
-    return Path(text) if os.path.lexists(os.path.expanduser(text)) or _find_error(text) else text
+    if os.path.lexists(os.path.expanduser(text)):
+        return Path(text)
+    if not _find_error(text):
+        return text
+    return Path(text) if namespace is None else _evaluate(text, namespace, "there is no such file")
+
+
+def _evaluate(text: str, namespace: dict[str, Any], otherwise: str) -> Any:
+    try:
+        return eval(compile(text, "<--payload>", "eval"), dict(namespace))
+    except Exception as error:  # the user's expression may raise anything
+        raise UsageError(
+            f"--payload {text[:60]}{'…' if len(text) > 60 else ''} cannot be read",
+            why=f"{otherwise}; as a Python expression: {type(error).__name__}: {error}",
+            hint="quote what has spaces or quotes: -d 'X_test[:3]', or -d '{\"data\": [[1.0, 2.0]]}'; or name a file",
+        ) from None
 
 
 def _find_error(text: str) -> str:

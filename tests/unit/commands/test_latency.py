@@ -40,6 +40,7 @@ def test_help(item: Any, snapshot: SnapshotAssertion) -> None:
         "latency https://example.org/score",
         "latency churn -d '{data: 1}'",
         "latency churn --key-file missing.txt",
+        "latency churn 'df[:3]'",
         "latency compare",
     ],
 )
@@ -169,3 +170,18 @@ def test_completion(runs: list[str]) -> None:
     assert complete_line(["latency", "churn", "--arr"], context) == ["--arrivals"]
     assert complete_line(["latency", "churn", "--arrivals", "p"], context) == ["poisson"]
     assert complete_line(["lat"], context) == ["latency"]
+
+
+def test_in_a_notebook_an_expression_may_be_sent(folder: Path, snapshot: SnapshotAssertion) -> None:
+    (folder / "rows.json").write_text("[1]", "utf-8")
+    variables = {"X": [[1.5], [2.5]], "rows": 1}
+    assert read_payload("X[:1]", variables) == [[1.5]]
+    assert read_payload('{"data": X}', variables) == {"data": [[1.5], [2.5]]}
+    assert read_payload('{"data": [1]}', variables) == '{"data": [1]}'
+    assert read_payload("rows.json", variables) == Path("rows.json")
+    errors = []
+    for text in ("missing.json", "{data: 1}"):
+        with pytest.raises(UsageError) as raised:
+            read_payload(text, variables)
+        errors.append(str(raised.value))
+    assert errors == snapshot
