@@ -12,6 +12,7 @@ from mldeploy_jupyter.commands import Context, Result, UsageError, WaitInterrupt
 from mldeploy_jupyter.commands.waiting import follow
 from mldeploy_jupyter.core.errors import MldeployError
 from mldeploy_jupyter.core.text import json_text, printable
+from mldeploy_jupyter.notebook.score import shorten_answer
 from mldeploy_jupyter.notebook.session import Session, front_end, prompt_number
 from mldeploy_jupyter.notebook.wording import in_magic_words, in_notebook_words, in_short_magics
 
@@ -130,7 +131,7 @@ def display_result(result: Result, context: Context) -> Any:
         return None
     if isinstance(result.data, dict) and "primaryKey" in result.data:
         return Keys(result.value)
-    return as_table(result.value)
+    return shorten_answer(as_table(result.value), result.text)
 
 
 def _is_help(result: Result) -> bool:

@@ -6,13 +6,13 @@ import json
 import re
 import shlex
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from mldeploy_jupyter.commands import Args, Command, Context, Param, Result, UsageError, command
 from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import service_program
 from mldeploy_jupyter.commands.service import NAME
-from mldeploy_jupyter.core.text import json_text
+from mldeploy_jupyter.core.text import format_size, json_text
 from mldeploy_jupyter.notebook.session import Session, raw_cell
 
 DOC = """Score data with a service and return its response.
@@ -26,6 +26,12 @@ PARAMS: tuple[Param, ...] = (
     Param("expression", (), 'A Python expression, such as X_test[:3] or {"data": [[1.0, 2.0]]}.', metavar="EXPRESSION"),
     Param("data", ("--data", "-d"), "The file with the request's body.", completion="file", metavar="FILE"),
 )
+
+
+# Characters of the answer's JSON. A page with tens of millions stands still for minutes, and the notebook keeps them.
+LIMIT = 200_000
+
+SHOWN = 1_000  # characters of a longer answer
 
 
 def score_command(session: Session, cell: str = "") -> Command:
@@ -134,3 +140,27 @@ def _evaluate(session: Session, context: Context, expression: str) -> Any:
 
 def _is_number(text: str) -> bool:
     return text[1:2].isdigit() or text[1:2] == "."
+
+
+class _Shortened:
+    """Shows the beginning of the value's JSON, and where the rest is."""
+
+    kind: ClassVar[type]
+    text: ClassVar[str]
+    length: ClassVar[int]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        size = format_size(self.length)
+        printer.text(f"{self.text}…\n(the beginning of an answer of {size}; the variable _ has the whole)")
+
+    def __reduce__(self) -> Any:  # a copy, and what is pickled, is the plain value
+        return self.kind, (self.kind(self),)
+
+
+def shorten_answer(value: Any, text: str) -> Any:
+    """The answer; it shows only its beginning where `text`, its JSON, is too long for a page."""
+    kind = type(value)
+    if len(text) <= LIMIT or kind not in (str, list, dict):
+        return value
+    parts = {"kind": kind, "text": text[:SHOWN], "length": len(text.encode("utf-8", "surrogatepass"))}
+    return type(kind.__name__, (_Shortened, kind), parts)(value)

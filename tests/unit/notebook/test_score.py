@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from IPython.lib.pretty import pretty
 
 from mldeploy_jupyter.commands import UsageError
 from mldeploy_jupyter.notebook.dispatch import run_magic
 from mldeploy_jupyter.notebook.magics import magics
-from mldeploy_jupyter.notebook.score import split_line
+from mldeploy_jupyter.notebook.score import LIMIT, SHOWN, shorten_answer, split_line
 from mldeploy_jupyter.notebook.session import Session
 
 
@@ -53,3 +57,23 @@ def test_an_error_in_the_json_names_the_line_of_the_cell(session: Session, befor
     magic = next(magic for magic in magics(session) if magic.name == "score")
     with pytest.raises(UsageError, match=f"at line {line} column"):
         run_magic(session, magic, "churn", cell)
+
+
+@pytest.mark.parametrize(
+    "value", ["ä" * (LIMIT + 1), [[1.5] * 1000] * 1000, {"rows": ["x" * LIMIT]}], ids=["str", "list", "dict"]
+)
+def test_a_long_answer_shows_its_beginning_and_is_whole(value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value)
+    answer = shorten_answer(value, text)
+    shown = pretty(answer)
+    assert shown.startswith(text[:SHOWN] + "…\n(the beginning of an answer of ")
+    assert len(shown) < SHOWN + 100
+    assert answer == value
+    assert isinstance(answer, type(value))
+    assert json.dumps(answer) == json.dumps(value)
+    assert type(pickle.loads(pickle.dumps(answer))) is type(value)
+
+
+@pytest.mark.parametrize("value", ["x" * LIMIT, [1], {}, 1.5, None])
+def test_other_answers_stay_as_they_are(value: Any) -> None:
+    assert shorten_answer(value, value if isinstance(value, str) else json.dumps(value)) is value
