@@ -329,7 +329,7 @@ export interface Requests {
   'service.events': [ServiceRef, { time: string; kind: string; text: string }[]];
   'service.keys': [ServiceRef, { primary: string; secondary: string; token: string; expires: string }];
   'service.openapi': [ServiceRef, { document: Record<string, unknown> }];
-  'service.samples': [ServiceRef, { title: string; body: Body }[]]; // the schema's sample, the last tests
+  'service.samples': [ServiceRef, { title: string; body: Body }[]]; // the schema's sample, where it has one
   'service.code': [ServiceRef & { body?: Body }, CodeSample[]];
   'service.score': [ServiceRef & { body: Body }, Answer];
   'service.tests': [ServiceRef, { time: string; body: Body; answer: Answer }[]]; // newest first, of this workspace

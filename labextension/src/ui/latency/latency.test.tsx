@@ -55,6 +55,15 @@ describe('the Latency tab', () => {
     expect(await screen.findByText(/It was stopped before its end/)).toBeTruthy();
   });
 
+  it('asks for a body where the service has no sample', async () => {
+    const port = fakePort({ 'latency.runs': [], 'latency.start': { run: 'r' }, 'service.samples': [] });
+    await openTab(port);
+    fireEvent.input(await screen.findByLabelText('Body'), { target: { value: '[1]' } });
+    expect(within(screen.getByLabelText('Payload')).getAllByRole('option').map(option => option.textContent)).toEqual(['JSON of your own']);
+    press('Run');
+    await waitFor(() => expect(port.asked.find(one => one.name === 'latency.start')!.params).toEqual({ service: 'diabetes-regression', workspace: 'w', body: { json: '[1]' } }));
+  });
+
   it('lets the run choose a rate, and takes whole users only', async () => {
     const port = fakePort({ 'latency.runs': [], 'latency.start': { run: 'r' } });
     await openTab(port);

@@ -79,7 +79,10 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
   const [users, setUsers] = useState('8');
   const [ramp, setRamp] = useState({ from: '50', to: '800', steps: '5' });
   const [seconds, setSeconds] = useState('');
-  const [payload, setPayload] = useState('sample');
+  const samples = useRequest('service.samples', refOf(service), service.revision);
+  const hasSample = !samples.answer || samples.answer.length > 0; // until it is known, as most have
+  const [picked, setPayload] = useState('sample');
+  const payload = hasSample ? picked : 'json';
   const [json, setJson] = useState('');
   const [tried, setTried] = useState(false);
   const id = useId();
@@ -145,7 +148,7 @@ function LoadForm({ service, busy, onRun, onKeep }: { service: Service; busy: bo
         : number('seconds', t`Duration`, seconds, setSeconds, loop === 'ramp' ? t`seconds for each step` : t`seconds`, '10')}
       <div class="mld-Field">
         <label class="mld-Label" for={`${id}-payload`}>{t`Payload`}</label>
-        <div class="mld-Inline"><Pick control id={`${id}-payload`} value={payload} options={BODIES.map(([id, text]) => [id, translated(text)])} onPick={setPayload} /></div>
+        <div class="mld-Inline"><Pick control id={`${id}-payload`} value={payload} options={BODIES.filter(([id]) => id !== 'sample' || hasSample).map(([id, text]) => [id, translated(text)])} onPick={setPayload} /></div>
       </div>
       {payload === 'json' && (
         <div class="mld-Field">
