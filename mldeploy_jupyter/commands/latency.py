@@ -22,7 +22,7 @@ from mldeploy_jupyter.commands.latency_values import (
 )
 from mldeploy_jupyter.commands.lookup import find_service_anywhere
 from mldeploy_jupyter.commands.python_code import Code, call, program
-from mldeploy_jupyter.core.errors import MldeployError
+from mldeploy_jupyter.core.errors import MldeployError, WebserviceNotFound
 from mldeploy_jupyter.core.text import cut, printable_line
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def measure(context: Context, args: Args) -> Result:
             why="load may harm a service, and the address may belong to somebody else",
             hint=f"if you may put load on it: mldeploy latency --url {address} --i-may-load-this",
         )
-    _check_names(args)
+    _check_names(context, args)
     budget = read_budget(args)
     options = _options(context, args)
     check_enough_requests(budget, args, options)
@@ -267,15 +267,26 @@ def _find(context: Context, args: Args, name: str) -> Any:
     return find_service_anywhere(context, Args(**{**vars(args), "name": name}), beyond_workspace=False)
 
 
-def _check_names(args: Args) -> None:
+def _check_names(context: Context, args: Args) -> None:
     """Raises `UsageError` for what stands among the names and is something to send, as `%score` takes it."""
     for name in (args.name or [])[1:]:
-        if not re.fullmatch(r"[\w.:-]+", name):
+        if not re.fullmatch(r"[\w.:-]+", name) or _is_variable(context, args, name):
             raise UsageError(
                 f"{name} is not the name of a service",
                 why="all words before the options are services, which are measured side by side",
                 hint=f"if it is what to send: mldeploy latency {args.name[0]} -d {shlex.quote(name)}",
             )
+
+
+def _is_variable(context: Context, args: Args, name: str) -> bool:
+    """Whether the notebook has a variable of this name, and there is no such service."""
+    if name not in (context.namespace or {}):
+        return False
+    try:
+        _find(context, args, name)
+    except WebserviceNotFound:
+        return True
+    return False
 
 
 def _options(context: Context, args: Args) -> dict[str, Any]:

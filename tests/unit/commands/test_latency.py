@@ -13,7 +13,7 @@ from mldeploy_jupyter import Workspace
 from mldeploy_jupyter.commands import COMMANDS, UsageError, complete_line
 from mldeploy_jupyter.commands.errors import BudgetMissed, RunInvalid
 from mldeploy_jupyter.commands.latency_values import drawn_limit, judge_budget, read_budget, read_payload, read_ramp
-from mldeploy_jupyter.core.errors import UserErrorException
+from mldeploy_jupyter.core.errors import UserErrorException, WebserviceNotFound
 from mldeploy_jupyter.latency.saved import create_run, finish_run
 from tests.unit.commands.support import check_help, check_usage_error, make_context, parse_line, run_line
 from tests.unit.latency.made_samples import fail, make_result, steady
@@ -185,3 +185,12 @@ def test_in_a_notebook_an_expression_may_be_sent(folder: Path, snapshot: Snapsho
             read_payload(text, variables)
         errors.append(str(raised.value))
     assert errors == snapshot
+
+
+def test_a_variable_among_the_services_is_told_to_be_sent(folder: Path) -> None:
+    Workspace.create()
+    with pytest.raises(UsageError) as raised:
+        run_line("latency churn rows", make_context(namespace={"rows": [[1.5]]}))
+    assert raised.value.hint == "if it is what to send: mldeploy latency churn -d rows"
+    with pytest.raises(WebserviceNotFound):
+        run_line("latency churn rows", make_context(namespace={}))
