@@ -43,7 +43,7 @@ def _add(shell: Any) -> None:
     from mldeploy_jupyter.notebook.magics import magics
     from mldeploy_jupyter.notebook.session import Session
     from mldeploy_jupyter.notebook.views import add_formatters
-    from mldeploy_jupyter.notebook.wording import in_short_magics
+    from mldeploy_jupyter.notebook.wording import in_magics
 
     session = Session(shell)
     session.scripts = SessionScripts(session)
@@ -57,7 +57,7 @@ def _add(shell: Any) -> None:
     shell.events.register("post_run_cell", session.on_cell_end)
     if session.panels is not None:
         session.panels.prepare()
-    translate_hints(in_short_magics)
+    translate_hints(in_magics)
     setattr(shell, _KEY, session)
 
 

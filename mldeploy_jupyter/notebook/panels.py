@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from mldeploy_jupyter.core.imports import without_collections
 from mldeploy_jupyter.latency.page_theme import set_page_theme
 from mldeploy_jupyter.notebook.busy_kernel import EarlyConnector, states_by_comm, take_queued_messages
-from mldeploy_jupyter.notebook.wording import in_short_magics
+from mldeploy_jupyter.notebook.wording import in_magics
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.core.script.notebook_cells import CellRecord
@@ -325,7 +325,7 @@ class Panels:
                 import_driver(folder.store_url)
         return PanelContext(
             own,
-            words=in_short_magics,
+            words=in_magics,
             cell_number=self._cell_number,
             scripts=self._scripts or FolderScripts(),
         )

@@ -26,6 +26,7 @@ SHORT_MAGICS = {
     "service delete": "delete",
 }
 _SHORT_MAGIC = rf"%mldeploy ({'|'.join(SHORT_MAGICS)})(?![\w-])(?! (?:list|show|compare)\b)( -n(?= \w))?"
+_SHORT_IN_SHELL = _SHORT_MAGIC.replace("%", r"(?<![%\w./-])", 1)
 # The hint of a cause, such as "then deploy churn again", with the service's name.
 _DEPLOY_AGAIN = r"(?<![%\w-])(deploy|update) (?!it )([a-z][a-z0-9-]*) again\b"
 
@@ -38,6 +39,11 @@ def in_notebook_words(text: str) -> str:
 def in_short_magics(text: str) -> str:
     """The same, with the magic of its own where a command has one."""
     return re.sub(_SHORT_MAGIC, lambda match: f"%{SHORT_MAGICS[match[1]]}", in_notebook_words(text))
+
+
+def in_magics(text: str) -> str:
+    """The same for the text of an error that Python raised; `%mldeploy` stays where the text says it already."""
+    return in_notebook_words(re.sub(_SHORT_IN_SHELL, lambda match: f"%{SHORT_MAGICS[match[1]]}", text))
 
 
 def in_magic_words(error: UsageError, magic: str, command: str = "") -> UsageError:

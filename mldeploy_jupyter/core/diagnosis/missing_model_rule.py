@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shlex
+from dataclasses import replace
 from pathlib import PurePath
 
 from mldeploy_jupyter.core.diagnosis.cause import Cause
@@ -54,7 +55,12 @@ def _outside_model_folder(facts: Facts, raised: ExceptionData, path: str) -> Cau
         hint = f"use {_code_for(same_name[0], facts)}, {facts.retry_hint()}"
         return facts.cause(_CODE, what, why, hint, path=path, files=files[:SHOWN_FILES])
     other = _other_model_with(name, facts)
-    return _in_another_model(facts, path, name, *other) if other else None
+    if other is None:
+        return None
+    cause = _in_another_model(facts, path, name, *other)
+    if not facts.models:  # it will be the only one
+        cause = replace(cause, hint=f"use {_code_for(other[1], facts)}, and {cause.hint}")
+    return cause
 
 
 def _unknown_name(facts: Facts, raised: ExceptionData, name: str) -> Cause:

@@ -13,7 +13,13 @@ from mldeploy_jupyter.core.errors import RunEnvironmentException
 from mldeploy_jupyter.core.text import in_ipython_words
 from mldeploy_jupyter.notebook.magics import magics
 from mldeploy_jupyter.notebook.session import Session
-from mldeploy_jupyter.notebook.wording import SHORT_MAGICS, in_magic_words, in_notebook_words, in_short_magics
+from mldeploy_jupyter.notebook.wording import (
+    SHORT_MAGICS,
+    in_magic_words,
+    in_magics,
+    in_notebook_words,
+    in_short_magics,
+)
 
 
 def test_shell_commands_in_messages_become_magics(snapshot: SnapshotAssertion) -> None:
@@ -58,6 +64,11 @@ def test_commands_in_hints_become_their_own_magics(session: Session) -> None:
     assert {magic.covers: magic.name for magic in magics(session) if magic.covers} == SHORT_MAGICS
     assert in_short_magics("remove it with `mldeploy service delete -n func`") == "remove it with `%delete func`"
     assert in_short_magics("%mldeploy service rollback churn --revision 2") == "%rollback churn --revision 2"
+    assert in_magics("the log: mldeploy service get-logs -n func, or mldeploy model list") == (
+        "the log: %logs func, or %mldeploy model list"
+    )
+    assert in_magics("did you mean: %mldeploy service list") == "did you mean: %mldeploy service list"
+    assert in_magics("/bin/mldeploy service list") == "/bin/mldeploy service list"
     assert in_short_magics("mldeploy service wait a, or: mldeploy service cancel a") == (
         "%mldeploy service wait a, or: %cancel a"
     )
