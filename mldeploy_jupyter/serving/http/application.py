@@ -55,6 +55,9 @@ class Application(Protocol):
     def handle(self, exchange: Exchange) -> None:
         """The request is complete, and is the next to be answered on its connection."""
 
+    def handle_known(self, exchange: Exchange) -> None:
+        """As `handle`, for a request to `/score` whose head is cached."""
+
     def send_response(self, exchange: Exchange, response: Response) -> None:
         """Sends a response that was decided without `handle`."""
 

@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
         app.generate_request_id(exchange)
         pipeline.append(exchange)
         if exchange.complete:
-            app.handle(exchange)
+            app.handle_known(exchange)
         return True
 
     def read_body(self, fd: int) -> bool:
@@ -297,7 +297,10 @@ class Connection(asyncio.Protocol):
             return
         if self.direct_fd >= 0:  # then this is the only request, and the connection stays open
             pipeline.popleft()
-            direct.write(self, head + b"\r\n", body)
+            if len(body) < LONG_ANSWER:
+                direct.write(self, head + b"\r\n" + body)
+            else:
+                direct.write_long(self, head + b"\r\n", body)
             return
         if self.transport.is_closing() or self.lingering_since:
             return
@@ -329,6 +332,15 @@ class Connection(asyncio.Protocol):
                 self.transport.resume_reading()
             if pipeline:
                 self.advance()
+
+    def send_direct(self, exchange: Exchange, answer: bytes) -> None:
+        """As `send`, with head and body in one, on a connection that the script's thread serves."""
+        self.owner.buffered -= exchange.buffered
+        exchange.buffered = 0
+        pipeline = self.pipeline
+        if pipeline and pipeline[0] is exchange:
+            pipeline.popleft()
+            self.app.direct.write(self, answer)
 
     def refuse(self, response: Response) -> None:
         """Answers input that is invalid or late, in its turn, and then closes the connection."""

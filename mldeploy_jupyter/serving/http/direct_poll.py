@@ -98,14 +98,25 @@ class DirectPoll:
         with self.lock:
             callback(*args)
 
-    def write(self, connection: Lendable, head: bytes, body: bytes) -> None:
+    def write(self, connection: Lendable, answer: bytes) -> None:
         """Sends an answer on a connection that the script's thread serves."""
-        fd = connection.direct_fd
         try:
-            sent = os.write(fd, head + body) if len(body) < LONG_ANSWER else os.writev(fd, (head, body))
+            sent = os.write(connection.direct_fd, answer)
         except BlockingIOError:
             sent = 0
         except OSError:  # the client is gone, which the loop's thread will find, too
+            self._return(connection)
+            return
+        if sent < len(answer):
+            self._return(connection, unsent=memoryview(answer)[sent:])
+
+    def write_long(self, connection: Lendable, head: bytes, body: bytes) -> None:
+        """As `write`, without copying the body."""
+        try:
+            sent = os.writev(connection.direct_fd, (head, body))
+        except BlockingIOError:
+            sent = 0
+        except OSError:
             self._return(connection)
             return
         if sent < len(head):
@@ -160,9 +171,10 @@ class DirectPoll:
         with self.lock:
             self._is_script_thread = True
             limit = perf_counter() + READ_SECONDS
+            find = self._connections.get
             try:
                 for fd, _ in events:
-                    connection = self._connections.get(fd)
+                    connection = find(fd)
                     if connection is not None:
                         self._receive(connection)
                     elif fd == self._wakeup:

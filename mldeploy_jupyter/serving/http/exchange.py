@@ -17,17 +17,21 @@ class Sender(Protocol):
 
     def send(self, exchange: Exchange, head: bytes, body: bytes) -> None: ...
 
+    def send_direct(self, exchange: Exchange, answer: bytes) -> None: ...
+
 
 class Exchange(Request):
     """A request as it comes over HTTP.
 
     `admitted`: headers accepted; `complete`: body received; `handled`: given to the application.
 
-    `early_response` is chosen from the headers alone, before the body. `id_headers` tell the client the request's id.
+    `early_response` is chosen from the headers alone, before the body. `id_headers` tell the client the request's id,
+    and `quoted_id` is the id as JSON, for the log.
     Most requests leave most attributes at their defaults, so the defaults are the class's.
     """
 
     target = id_headers = b""
+    quoted_id = b'""'
     head = b""  # its bytes, if the cache may learn them
     received: LongBody | Pieces | None = None  # the body while it arrives, once there is any of it
     length = -1  # of the body, in bytes; -1: none, or it comes in chunks
@@ -58,6 +62,7 @@ class KnownExchange(Exchange):
 
     def __init__(self, connection: Sender, started: float, headers: dict[str, str], body: bytes) -> None:
         self.connection = connection
+        self.remote_addr = connection.peer
         self.started = started
         self.headers = headers
         self.body = body

@@ -154,8 +154,9 @@ class Slot:
                 for value in values:
                     fields[start + bisect_left(SECONDS, value)] += 1
             sums[start + _SUM] += sum(values)
-        for name, value in (("parse", parse), ("run", run), ("serialise", serialise)):
-            self.observe(name, value, count)
+        for start, value in ((_PARSE, parse), (_RUN, run), (_SERIALISE, serialise)):
+            fields[start + bisect_left(SECONDS, value)] += count
+            sums[start + _SUM] += value * count
 
     def observe(self, name: str, value: float, count: int = 1) -> None:
         """Adds `count` observations of `value` to a histogram."""

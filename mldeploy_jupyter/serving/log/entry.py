@@ -23,16 +23,22 @@ LEADER = "\x1e"
 
 MAX_TEXT = 64 * 1024  # characters of one text; longer ones are truncated, so that one line cannot fill the memory
 
-_last_time = (0, "")  # the latest millisecond and its text: under load many lines share one
+# The latest millisecond with its text, and the latest second with its own: under load many lines share one.
+_last_time = (0, "")
+_last_second = (-1, "")
 
 
 def utc_now() -> str:
-    global _last_time
+    global _last_time, _last_second
     now = int(time.time() * 1000)
     known, text = _last_time
     if now != known:
         seconds, milliseconds = divmod(now, 1000)
-        text = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{milliseconds:03d}Z"
+        known, start = _last_second
+        if seconds != known:
+            start = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+            _last_second = (seconds, start)
+        text = f"{start}.{milliseconds:03d}Z"
         _last_time = (now, text)
     return text
 

@@ -11,7 +11,6 @@ import os
 import sys
 import threading
 from contextvars import ContextVar
-from json.encoder import encode_basestring_ascii
 from typing import Any
 
 from .entry import LEADER, MAX_TEXT, quote, text_of, to_json, truncate, utc_now
@@ -30,24 +29,29 @@ _prefix = ""  # LEADER and the mark
 
 _worker = ""  # `"revision":"3","pid":42,`
 
+_prefix_bytes = _worker_bytes = b""  # both, for entries of the access log
+
 _lock = threading.RLock()  # re-entrant: a finaliser or signal handler may print while its own thread prints
 
-_access: list[str] = []  # entries of answered requests that are not written yet
+_access: list[bytes] = []  # entries of answered requests that are not written yet
 
-_last_route = ("", "", "")  # the last path and method, and both as JSON: nearly all requests have the same
+_last_route = ("", "", b"")  # the last path and method, and both as JSON: nearly all requests have the same
 
 _last_ids: tuple[RequestIds, str] = ("", "")  # the last ids, and as JSON
 
+# As bytes: text takes twice as long to format.
 _ACCESS = (
-    '%s{"time":"%s","level":"%s",%s"logger":"access","request_id":%s,%s%d,'
-    '"ms":%.3f,"queue_ms":%.3f,"run_ms":%.3f,"bytes_in":%d,"bytes_out":%d,"batch":%d}\n'
+    b'%b{"time":"%b","level":"%b",%b"logger":"access","request_id":%b,%b%d,'
+    b'"ms":%.3f,"queue_ms":%.3f,"run_ms":%.3f,"bytes_in":%d,"bytes_out":%d,"batch":%d}\n'
 )
+_BATCH_ACCESS = b'%b%b%b"ms":%.3f,"queue_ms":%.3f%b%d,"bytes_out":%d%b'
 
 
 def start(fd: int, revision: str, mark: str) -> None:
     """Writes entries to `fd` from now on; -1: none. `mark` is the supervisor's; empty: entries are not marked."""
-    global _fd, _prefix
+    global _fd, _prefix, _prefix_bytes
     _fd, _prefix = fd, LEADER + mark if mark else ""
+    _prefix_bytes = _prefix.encode()
     start_process(revision)
 
 
@@ -56,8 +60,9 @@ def start_process(revision: str) -> None:
 
     The lock may be held by a thread that the fork did not copy, and pending entries are the parent's to write.
     """
-    global _worker, _lock
+    global _worker, _worker_bytes, _lock
     _worker = f'"revision":{quote(revision)},"pid":{os.getpid()},'
+    _worker_bytes = _worker.encode()
     _lock = threading.RLock()
     _access.clear()
 
@@ -73,18 +78,18 @@ def log(message: str, *, level: str = "info", request_id: str = "", logger: str 
             print(text_of(entry), file=sys.stderr, flush=True)
             return
         extra = "".join(f",{quote(name)}:{to_json(value)}" for name, value in fields.items())
-        _write(_line(level, logger, request_id, message, extra))
+        _write(_line(level, logger, request_id, message, extra).encode())
     except Exception:
         pass  # a failure to log must not fail the request
 
 
 def log_lines(logger: str, lines: list[tuple[RequestIds, str]], *, level: str = "info", extra: str = "") -> None:
     """Writes an entry for each line, with its request ids, in one go. `extra` is JSON: `,"name":value`."""
-    _write("".join([_line(level, logger, ids, text, extra) for ids, text in lines]))
+    _write("".join([_line(level, logger, ids, text, extra) for ids, text in lines]).encode())
 
 
 def add_access(
-    request_id: str,
+    quoted_id: bytes,
     method: str,
     path: str,
     status: int,
@@ -95,39 +100,53 @@ def add_access(
     bytes_out: int,
     batch: int,
 ) -> None:
-    """Adds one answered request to the access log; `flush_access` writes it. Call it on the loop's thread only."""
-    global _last_route
-    if _last_route[0] != path or _last_route[1] != method:
-        name, verb = quote(path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}..."), quote(method)
-        _last_route = (path, method, f'"method":{verb},"path":{name},"message":"{verb[1:-1]} {name[1:-1]}","status":')
-    quoted_id = encode_basestring_ascii(request_id) if request_id.isascii() else quote(request_id)
+    """Adds one answered request to the access log; `flush_access` writes it. Call it on the loop's thread only.
+
+    `quoted_id` is the request's id as JSON (`entry.quote`).
+    """
+    level = b"info" if status < 500 else b"error"
     _access.append(
         _ACCESS
         % (
-            _prefix, utc_now(), "info" if status < 500 else "error", _worker, quoted_id,
-            _last_route[2], status, ms, queue_ms, run_ms, bytes_in, bytes_out, batch,
+            _prefix_bytes, utc_now().encode(), level, _worker_bytes, quoted_id, _route(path, method), status,
+            ms, queue_ms, run_ms, bytes_in, bytes_out, batch,
         )
     )  # fmt: skip
 
 
 def add_access_batch(
-    method: str, path: str, requests: list[tuple[str, float, float, int, int]], run_ms: float, batch: int
+    method: str, path: str, requests: list[tuple[bytes, float, float, int, int]], run_ms: float, batch: int
 ) -> None:
     """As `add_access`, for requests that one call of `run()` answered with 200.
 
-    Each of `requests` is (id, ms, queue_ms, bytes_in, bytes_out).
+    Each of `requests` is (quoted id, ms, queue_ms, bytes_in, bytes_out).
     """
-    verb, name = quote(method), quote(path)
-    head = f'{_prefix}{{"time":"{utc_now()}","level":"info",{_worker}"logger":"access","request_id":'
-    middle = f'"method":{verb},"path":{name},"message":"{verb[1:-1]} {name[1:-1]}","status":200,"ms":'
-    run, tail = f',"run_ms":{run_ms:.3f},"bytes_in":', f',"batch":{batch}}}\n'
+    head = b'%b{"time":"%b","level":"info",%b"logger":"access","request_id":' % (
+        _prefix_bytes,
+        utc_now().encode(),
+        _worker_bytes,
+    )
+    middle, run, tail = (
+        b",%b200," % _route(path, method),
+        b',"run_ms":%.3f,"bytes_in":' % run_ms,
+        b',"batch":%d}\n' % batch,
+    )
     _access.extend(
         [
-            f"{head}{encode_basestring_ascii(request_id) if request_id.isascii() else quote(request_id)},"
-            f'{middle}{ms:.3f},"queue_ms":{queue_ms:.3f}{run}{bytes_in},"bytes_out":{bytes_out}{tail}'
-            for request_id, ms, queue_ms, bytes_in, bytes_out in requests
+            _BATCH_ACCESS % (head, quoted_id, middle, ms, queue_ms, run, bytes_in, bytes_out, tail)
+            for quoted_id, ms, queue_ms, bytes_in, bytes_out in requests
         ]
     )
+
+
+def _route(path: str, method: str) -> bytes:
+    """Method and path as JSON, up to the status."""
+    global _last_route
+    if _last_route[0] != path or _last_route[1] != method:
+        name, verb = quote(path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}..."), quote(method)
+        text = f'"method":{verb},"path":{name},"message":"{verb[1:-1]} {name[1:-1]}","status":'
+        _last_route = (path, method, text.encode())
+    return _last_route[2]
 
 
 def flush_access() -> None:
@@ -135,14 +154,14 @@ def flush_access() -> None:
     global _access
     if _access:
         pending, _access = _access, []
-        _write("".join(pending))
+        _write(b"".join(pending))
 
 
-def _write(lines: str) -> None:
+def _write(lines: bytes) -> None:
     """Writes whole lines. If the reader is gone they are lost, but the service continues."""
     if _fd < 0:
         return
-    data = memoryview(lines.encode("ascii"))
+    data = memoryview(lines)
     try:
         with _lock:
             while data:

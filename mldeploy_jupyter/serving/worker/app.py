@@ -26,6 +26,7 @@ from ..ipc.failure import describe as describe_error
 from ..ipc.failure import from_exception
 from ..ipc.scoreboard import Scoreboard, Slot
 from ..log import writer
+from ..log.entry import quote
 from ..scoring.messages import Response, body_too_large, error_response
 from ..scoring.openapi import VERSIONS, describe_service
 from ..scoring.scorer import Scorer
@@ -178,7 +179,9 @@ class App:
         client_id = client_id or headers.get("x-ms-request-id") or ""
         if not given_id and not client_id:
             self.generate_request_id(exchange)
-        exchange.id = given_id or client_id or exchange.id
+        if given_id or client_id:
+            exchange.id = given_id or client_id
+            exchange.quoted_id = quote(exchange.id).encode()
         told = {
             "x-request-id": headers.get("x-request-id") or exchange.id,
             "x-ms-request-id": exchange.id,
@@ -198,12 +201,14 @@ class App:
             self._begin_id_block()
         digits = _HEX_BYTES[last]
         exchange.id = self._id_block + _HEX[last]
+        exchange.quoted_id = self._quoted_id + digits + b'"'
         exchange.id_headers = self._id_headers[0] + digits + self._id_headers[1] + digits + b"\r\n"
 
     def _begin_id_block(self) -> None:
         """Ids come in blocks of 256 that differ in their last two digits: all eight take a request twice as long."""
         self._id_block = block = f"{self._id_prefix}{self._id_count >> 8:06x}"
         name = block.encode()
+        self._quoted_id = b'"' + name
         self._id_headers = b"x-request-id: " + name, b"\r\nx-ms-request-id: " + name
 
     def _admit_score(self, exchange: Exchange, buffered: int) -> Response | None:
@@ -257,10 +262,23 @@ class App:
                 exchange.span = self.tracer.start_span(exchange.method, exchange.path, exchange.headers, exchange.id)
             self.queue.submit(exchange)
         except Exception as error:
-            text = f"internal error of the server: {describe_error(error)}"
-            writer.log(text, level="error", request_id=exchange.id, traceback="".join(format_exception(error)))
-            text = "the server failed; the entry script is not at fault"
-            self.send_response(exchange, error_response(500, "server-failed", text))
+            self._answer_own_failure(exchange, error)
+
+    def handle_known(self, exchange: Exchange) -> None:
+        """As `handle`, for a request to `/score` whose head is cached."""
+        if self.tracer is not None:
+            self.handle(exchange)
+            return
+        try:
+            self.queue.submit(exchange)
+        except Exception as error:
+            self._answer_own_failure(exchange, error)
+
+    def _answer_own_failure(self, exchange: Exchange, error: Exception) -> None:
+        text = f"internal error of the server: {describe_error(error)}"
+        writer.log(text, level="error", request_id=exchange.id, traceback="".join(format_exception(error)))
+        text = "the server failed; the entry script is not at fault"
+        self.send_response(exchange, error_response(500, "server-failed", text))
 
     def abandon(self, exchange: Exchange) -> None:
         """Drops a request whose client disconnected."""

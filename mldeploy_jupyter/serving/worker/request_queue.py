@@ -116,14 +116,11 @@ class RequestQueue:
 
     def release_batch(self, jobs: list[Job]) -> None:
         """As `release`, for the requests of all jobs."""
-        indices = []
-        for job in jobs:
-            exchange = job.exchange
+        exchanges = [job.exchange for job in jobs]
+        self._slot.end_requests([each.scoreboard_index for each in exchanges if each.scoreboard_index != -2])
+        for exchange in exchanges:
             exchange.job = None
-            if exchange.scoreboard_index != -2:
-                indices.append(exchange.scoreboard_index)
-                exchange.scoreboard_index = -2
-        self._slot.end_requests(indices)
+            exchange.scoreboard_index = -2
 
     def _on_job_done(self, job: Job) -> None:
         self._jobs.pop(job, None)
@@ -150,8 +147,9 @@ class RequestQueue:
                 self._slot.observe("batch", job.batch)
 
     def _on_batch_done(self, result: BatchResult) -> None:
+        remove = self._jobs.pop
         for job in result.jobs:
-            self._jobs.pop(job, None)
+            remove(job, None)
         if self._slot.state[UNFINISHED]:
             self._record_unfinished()
         result.drop_expired()  # they are answered already

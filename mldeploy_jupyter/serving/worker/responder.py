@@ -6,7 +6,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
 
-from ..http.direct_poll import Timers
+from ..http.direct_poll import LONG_ANSWER, Timers
 from ..http.exchange import Exchange
 from ..ipc.scoreboard import Slot
 from ..log import writer
@@ -30,6 +30,8 @@ _USUAL_HEAD = (
 )
 
 _BATCH_HEAD = b"%bcontent-length: %d\r\n%bx-ms-run-function-failed: false\r\nserver-timing: queue;dur=%.3f%b"
+
+_USUAL_ANSWER, _BATCH_ANSWER = _USUAL_HEAD + b"\r\n%b", _BATCH_HEAD + b"\r\n%b"
 
 
 class Responder:
@@ -56,10 +58,15 @@ class Responder:
             self._renew_date()
         if scored and response.headers is JSON and len(timings) == 4 and not self._origins and not response.failed:
             queue, parse, run, serialise = timings["queue"], timings["parse"], timings["run"], timings["serialise"]
-            head = _USUAL_HEAD % (
-                len(body), self._common, exchange.id_headers, queue, parse, run, serialise, run,
-            )  # fmt: skip
-            exchange.connection.send(exchange, head, body)
+            connection, ids = exchange.connection, exchange.id_headers
+            if connection.direct_fd >= 0 and len(body) < LONG_ANSWER:
+                answer = _USUAL_ANSWER % (
+                    len(body), self._common, ids, queue, parse, run, serialise, run, body,
+                )  # fmt: skip
+                connection.send_direct(exchange, answer)
+            else:
+                head = _USUAL_HEAD % (len(body), self._common, ids, queue, parse, run, serialise, run)
+                connection.send(exchange, head, body)
             seconds = perf_counter() - exchange.started
             self._slot.record_usual(status, seconds, queue / 1000, parse / 1000, run / 1000, serialise / 1000)
         else:
@@ -87,7 +94,7 @@ class Responder:
     ) -> None:
         batch = exchange.job.batch if exchange.job is not None else 1
         writer.add_access(
-            exchange.id, exchange.method, exchange.path, status, seconds * 1000, queue, run,
+            exchange.quoted_id, exchange.method, exchange.path, status, seconds * 1000, queue, run,
             exchange.body_size, bytes_out, batch,
         )  # fmt: skip
 
@@ -102,20 +109,24 @@ class Responder:
         timings = b", parse;dur=%.3f, run;dur=%.3f, serialise;dur=%.3f\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % (
             parse, run, serialise, run,
         )  # fmt: skip
+        exchanges: list[Exchange] = [job.exchange for job in jobs]
         waits = [job.started - job.queued for job in jobs]
-        for job, body, wait in zip(jobs, bodies, waits, strict=True):
-            exchange: Exchange = job.exchange
+        for exchange, body, wait in zip(exchanges, bodies, waits, strict=True):
+            connection, ids = exchange.connection, exchange.id_headers
+            if connection.direct_fd >= 0 and len(body) < LONG_ANSWER and not self._origins:
+                answer = _BATCH_ANSWER % (common, len(body), ids, wait * 1000, timings, body)
+                connection.send_direct(exchange, answer)
+                continue
             head = common
             if self._origins:
                 head += b"".join(b"%b: %b\r\n" % pair for pair in _cors(self._origins, exchange.headers))
-            head = _BATCH_HEAD % (head, len(body), exchange.id_headers, wait * 1000, timings)
-            exchange.connection.send(exchange, head, body)
+            connection.send(exchange, _BATCH_HEAD % (head, len(body), ids, wait * 1000, timings), body)
         sent = perf_counter()
-        durations = [sent - job.exchange.started for job in jobs]
+        durations = [sent - exchange.started for exchange in exchanges]
         self._slot.record_batch(durations, waits, parse / 1000, run / 1000, serialise / 1000)
         entries = [
-            (job.exchange.id, seconds * 1000, wait * 1000, job.exchange.body_size, len(body))
-            for job, body, wait, seconds in zip(jobs, bodies, waits, durations, strict=True)
+            (exchange.quoted_id, seconds * 1000, wait * 1000, exchange.body_size, len(body))
+            for exchange, body, wait, seconds in zip(exchanges, bodies, waits, durations, strict=True)
         ]
         writer.add_access_batch(exchange.method, exchange.path, entries, run, result.size)
         if not self._flush_scheduled:

@@ -169,15 +169,15 @@ class ScriptThread:
     def _claim(self, job: Job) -> list[Job]:
         """The job and, for a batch, more that wait; without abandoned ones."""
         waiting, claimed = self._queue, [job]
-        while len(claimed) < self.max_jobs:
-            try:
+        try:
+            for _ in range(min(waiting.qsize(), self.max_jobs - 1)):
                 more = waiting.get_nowait()
-            except queue.Empty:
-                break
-            if more is None:
-                waiting.put(None)
-                break
-            claimed.append(more)
+                if more is None:
+                    waiting.put(None)
+                    break
+                claimed.append(more)
+        except queue.Empty:  # another thread was quicker
+            pass
         with self._lock:
             for job in claimed:
                 job.claimed = True

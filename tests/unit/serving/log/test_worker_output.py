@@ -38,7 +38,7 @@ def test_chunks_cut_anywhere_give_the_same_entries(cuts: list[int]) -> None:
         print("one")
         os.write(pipe.fd, b"raw\nhalf ")
         print("two é")
-        writer.add_access("i", "POST", "/score", 200, **ACCESS, batch=1)
+        writer.add_access(b'"i"', "POST", "/score", 200, **ACCESS, batch=1)
         whole = [(entry["logger"], entry["message"]) for entry in pipe.read_entries()]
     leader = b"\x1e" + MARK.encode()
     data = b"".join(

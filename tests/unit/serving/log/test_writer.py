@@ -14,8 +14,8 @@ from tests.unit.serving.log.output_pipe import ACCESS, captured_output
 
 def test_access_entries_are_written_when_they_are_flushed() -> None:
     with captured_output() as pipe:
-        writer.add_access("id-1", "POST", "/score", 200, **ACCESS, batch=1)
-        writer.add_access("id-2", "GET", '/"\n{"time"', 500, **ACCESS, batch=3)
+        writer.add_access(b'"id-1"', "POST", "/score", 200, **ACCESS, batch=1)
+        writer.add_access(b'"id-2"', "GET", '/"\n{"time"', 500, **ACCESS, batch=3)
         assert pipe.chunks == []
         writer.flush_access()
         writer.flush_access()
@@ -35,7 +35,7 @@ def test_access_entries_are_written_when_they_are_flushed() -> None:
 def test_a_long_path_is_cut() -> None:
     with captured_output() as pipe:
         for end in ("a", "b"):
-            writer.add_access("i", "GET", "/" + "\x1b" * 60_000 + end, 404, **ACCESS, batch=1)
+            writer.add_access(b'"i"', "GET", "/" + "\x1b" * 60_000 + end, 404, **ACCESS, batch=1)
         writer.flush_access()
         entries = pipe.read_entries()
     assert [entry["path"] for entry in entries] == ["/" + "\x1b" * 999 + "..."] * 2
@@ -56,7 +56,7 @@ def test_no_text_breaks_a_line_or_forges_one(pairs: list[tuple[str, str]]) -> No
             print(text)
             writer.request_id.set("")
             writer.log(text, request_id=identity, traceback=text, extra=[text, float("nan"), 1, None, 2.5])
-            writer.add_access(identity, text, text, 200, **ACCESS, batch=1)
+            writer.add_access(entry.quote(identity).encode(), text, text, 200, **ACCESS, batch=1)
             writer.flush_access()
         found = pipe.read_entries()
     # As many entries as lines were printed, each in its own request's name.
@@ -68,15 +68,15 @@ def test_no_text_breaks_a_line_or_forges_one(pairs: list[tuple[str, str]]) -> No
 
 def test_before_the_start_a_failure_is_printed_as_text(capsys: pytest.CaptureFixture[str]) -> None:
     writer.log("run() raised ValueError: x", level="error", request_id="sample", traceback="Traceback:\n  line")
-    writer.add_access("i", "POST", "/score", 200, **ACCESS, batch=1)
+    writer.add_access(b'"i"', "POST", "/score", 200, **ACCESS, batch=1)
     writer.flush_access()
     assert capsys.readouterr().err == ("[sample] run() raised ValueError: x\n[sample] Traceback:\n[sample]   line\n")
 
 
 def test_entries_of_a_batch_equal_single_entries() -> None:
     with captured_output() as pipe:
-        writer.add_access("id-1", "POST", "/score", 200, **ACCESS, batch=2)
-        requests = [("id-1", ACCESS["ms"], ACCESS["queue_ms"], ACCESS["bytes_in"], ACCESS["bytes_out"])]
+        writer.add_access(b'"id-1"', "POST", "/score", 200, **ACCESS, batch=2)
+        requests = [(b'"id-1"', ACCESS["ms"], ACCESS["queue_ms"], ACCESS["bytes_in"], ACCESS["bytes_out"])]
         writer.add_access_batch("POST", "/score", requests, ACCESS["run_ms"], batch=2)
         single, batched = pipe.read_entries()
     del single["time"], batched["time"]

@@ -299,7 +299,7 @@ def test_after_a_drain_it_never_leads_again() -> None:
         assert not bench.app.direct.active
 
 
-@pytest.mark.parametrize("step", ["handle", "write"])
+@pytest.mark.parametrize("step", ["handle_known", "write"])
 def test_a_signal_handler_that_raises_in_a_request_costs_its_connection_and_nothing_else(step: str) -> None:
     """While the request is handled, and while its answer is written."""
 
@@ -310,7 +310,7 @@ def test_a_signal_handler_that_raises_in_a_request_costs_its_connection_and_noth
         first, second = bench.connect(), bench.connect()
         bench.lead(second, BODY)
         bench.lead(first, BODY)
-        owner: Any = bench.app if step == "handle" else bench.app.direct
+        owner: Any = bench.app if step == "handle_known" else bench.app.direct
         method = getattr(owner, step)
 
         def interrupted(*args: Any) -> None:

@@ -21,20 +21,25 @@ from tests.unit.serving.log.output_pipe import captured_output
 
 
 class Sent:
-    """A connection that keeps what is sent."""
+    """A connection that keeps what is sent. `direct`: the script's thread serves it."""
 
     private, peer = False, None
 
-    def __init__(self) -> None:
+    def __init__(self, direct: bool = False) -> None:
         self.head = self.body = b""
+        self.direct_fd = 3 if direct else -1
 
     def send(self, exchange: Exchange, head: bytes, body: bytes) -> None:
         self.head, self.body = head, body
 
+    def send_direct(self, exchange: Exchange, answer: bytes) -> None:
+        head, _, self.body = answer.partition(b"\r\n\r\n")
+        self.head = head + b"\r\n"
 
-def answered(response: Response | None, **settings: Any) -> Sent:
+
+def answered(response: Response | None, direct: bool = False, **settings: Any) -> Sent:
     """What is sent for a response, or for a batch of one request."""
-    scoreboard, loop, sent = Scoreboard(), asyncio.new_event_loop(), Sent()
+    scoreboard, loop, sent = Scoreboard(), asyncio.new_event_loop(), Sent(direct)
     slot = scoreboard.slot(scoreboard.assign_slot())
     responder = Responder(Settings(revision=3, **settings), slot, loop, lambda: False)
     exchange = KnownExchange(sent, 0.0, {"origin": "https://a.example"}, b"")
@@ -62,8 +67,10 @@ TIMINGS = {"queue": 1.0, "parse": 2.0, "run": 3.0, "serialise": 4.0}
 @pytest.mark.parametrize("origins", [[], ["*"], ["https://b.example"]], ids=["none", "any", "other"])
 def test_a_single_answer_and_one_of_a_batch_have_the_same_head(origins: list[str]) -> None:
     single = answered(Response(200, b"[1]", timings=dict(TIMINGS)), cors_origins=origins)
-    batched = answered(None, cors_origins=origins)
-    assert fields(single) == fields(batched) and single.body == batched.body == b"[1]"
+    for direct in (False, True):
+        for response in (Response(200, b"[1]", timings=dict(TIMINGS)), None):
+            other = answered(response, direct, cors_origins=origins)
+            assert fields(single) == fields(other) and single.body == other.body == b"[1]"
     assert (b"access-control-allow-origin: https://a.example" in fields(single)[1]) is (origins == ["*"])
 
 
