@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 REMOVAL_SECONDS = 20.0  # for a removal that another client has started
 
+HALF_REMOVED = "is unexpectedly nil"  # in Docker's error about a container whose layer is removed already
+
 STOP_SECONDS = 12  # for a container to drain and end; inside, requests in flight have eight
 
 LISTENER_MEMORY = 128 * 1024 * 1024  # bytes; it is one small Python process
@@ -371,9 +373,26 @@ def list_containers(engine: Engine, workspace_id: str, service: str = "") -> lis
     """The containers of one service, or of all services of a workspace, the oldest first."""
     labels = [f"{names.WORKSPACE}={workspace_id}", *([f"{names.SERVICE}={service}"] if service else [])]
     with engine_errors(engine.endpoint):
-        found = engine.client.api.containers(all=True, filters={"label": labels})
+        found = fetch_containers(engine.client.api, labels)
     containers = [names.read_container(data) for data in found]
     return sorted((c for c in containers if c.service), key=lambda container: (container.created, container.id))
+
+
+def fetch_containers(api: Any, labels: list[str]) -> list[dict[str, Any]]:
+    """The engine's data about the containers with these labels. Raises the errors of the SDK.
+
+    Docker 28 answers with an error while one of them is being removed, and is asked again.
+    """
+    from docker.errors import APIError
+
+    end = time.monotonic() + REMOVAL_SECONDS
+    while True:
+        try:
+            return list(api.containers(all=True, filters={"label": labels}))
+        except APIError as error:
+            if HALF_REMOVED not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def resource_limits(config: Mapping[str, Any], workers: int) -> dict[str, Any]:

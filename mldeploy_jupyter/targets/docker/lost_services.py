@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mldeploy_jupyter.core.files import read_json_if_valid
 from mldeploy_jupyter.docker_engine import engine_errors
 from mldeploy_jupyter.targets.docker import names
-from mldeploy_jupyter.targets.docker.containers import ServiceContainers, origin_labels
+from mldeploy_jupyter.targets.docker.containers import ServiceContainers, fetch_containers, origin_labels
 
 if TYPE_CHECKING:
     from mldeploy_jupyter.docker_engine import Engine
@@ -45,9 +45,7 @@ def list_lost_services(engine: Engine, known: Collection[str]) -> list[LostServi
     with engine_errors(engine.endpoint):
         api = engine.client.api
         volumes = api.volumes(filters={"label": labels}).get("Volumes") or []
-        found = [
-            entry.get("Labels") or {} for entry in (*api.containers(all=True, filters={"label": labels}), *volumes)
-        ]
+        found = [entry.get("Labels") or {} for entry in (*fetch_containers(api, labels), *volumes)]
     services = {
         LostService(str(one.get(names.ROOT)), str(one.get(names.SERVICE)), str(one.get(names.WORKSPACE)))
         for one in found

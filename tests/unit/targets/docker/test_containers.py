@@ -110,6 +110,20 @@ def test_a_container_that_another_removes_is_gone_when_its_removal_returns():
     assert left == []
 
 
+def test_containers_are_listed_again_while_one_is_being_removed():
+    """Docker 28 then answers 500."""
+    answers = [APIError("500: RWLayer of container e8f7 is unexpectedly nil"), []]
+
+    def list_them(**_: object) -> list[dict[str, object]]:
+        answer = answers.pop(0)
+        if isinstance(answer, APIError):
+            raise answer
+        return answer
+
+    engine = SimpleNamespace(endpoint=None, client=SimpleNamespace(api=SimpleNamespace(containers=list_them)))
+    assert containers.list_containers(engine, "w", "churn") == [] and answers == []
+
+
 def test_a_file_is_read_again_while_its_container_is_removed():
     """Podman then answers with an archive of no bytes, and only in the end that there is no such container."""
     answers = [b"", b"", None]
