@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from mldeploy_jupyter.deployment import Glance, Glances
 
 LOOK_SECONDS = 5.0  # between two checks of every service's folder: what changes it also changes the store, mostly
-LOOK_SHARE = 0.002  # of the time that these checks may take: the more services, the less often
-MOST_LOOK_SECONDS = 20.0  # between two checks, however long they take
 RUNNER_SECONDS = 5.0  # between two questions whether a deployment that another machine runs has been abandoned
 REMOTE_SECONDS = 1.0  # between two questions to a store that is not a file
 
@@ -58,12 +56,12 @@ class WorkspaceRows:
         self._notes: dict[str, _Note] = {}  # by deployment
         self._described: dict[str, tuple[tuple[Any, ...], Row]] = {}
         self._models_of: tuple[list[ModelRecord], dict[str, list[str]]] = [], {}  # what `models` was made from
-        self._read_at = self._look_at = self._runners_at = _NEVER
+        self._read_at = self._looked_at = self._runners_at = _NEVER
 
     def is_due(self) -> bool:
         """Whether `refresh` may find anything new. A few system calls; it waits for nothing."""
         now = self._clock()
-        if self._lists is None or self._store is None or now >= self._look_at:
+        if self._lists is None or self._store is None or now >= self._looked_at + LOOK_SECONDS:
             return True
         if self._notes or self._glances.has_ended():
             return True
@@ -87,17 +85,15 @@ class WorkspaceRows:
         if self._end_abandoned(self._lists, now):
             self._lists = self._reader.read()
         self._mark = mark
-        if is_new or self._glances.has_ended() or now >= self._look_at:
-            began = self._clock()
+        if is_new or self._glances.has_ended() or now >= self._looked_at + LOOK_SECONDS:
             self._look(self._lists)
-            took = self._clock() - began
-            self._look_at = began + min(MOST_LOOK_SECONDS, max(LOOK_SECONDS, took / LOOK_SHARE))
+            self._looked_at = now
         self._read_notes(self._lists)
         self._describe(self._lists, is_new)
 
     def hurry(self) -> None:
         """Makes it due: a service was found in another state."""
-        self._look_at = _NEVER
+        self._looked_at = _NEVER
 
     def close(self) -> None:
         """Closes what it has open. The store stays open: others use it."""

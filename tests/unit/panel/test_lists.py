@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -101,27 +100,4 @@ def test_models_are_described_again_only_when_one_or_its_users_have_changed(
     site.store.promote_revision("zebra", revision.number)
     rows.refresh()
     assert rows.models["diabetes"]["versions"][0]["usedBy"] == ["zebra"] and len(described) == 2
-    rows.close()
-
-
-def test_services_that_take_long_to_check_are_checked_less_often(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = site.clock
-    rows = workspace_rows.WorkspaceRows(site.folder, clock)
-    rows.refresh()
-    monkeypatch.setattr(type(site.store), "change_mark", lambda store: 0)  # nothing is written
-    look, costs = rows._look, [0.0, 0.03, 1.0]
-
-    def check(lists: Any) -> None:
-        clock.seconds += costs.pop(0)
-        look(lists)
-
-    monkeypatch.setattr(rows, "_look", check)
-    for pause in (5.0, 15.0, 20.0):
-        rows.hurry()
-        begun = clock.seconds
-        rows.refresh()
-        clock.seconds = begun + pause - 0.1
-        assert not rows.is_due()
-        clock.seconds = begun + pause + 0.1
-        assert rows.is_due()
     rows.close()
