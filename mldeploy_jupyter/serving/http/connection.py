@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self.lingering_since = 0.0  # when the last answer was sent, 0 before; further input is discarded
         self._discarded = 0  # bytes
         self._reading_paused = self._writing_paused = False
-        self._kept_alive = False  # a request with a cached head was here before
+        self._known_head: CachedHead | None = None  # the last cached head of a request here
         self.direct_fd = -1
         self.returned: tuple[bytes, bytes | memoryview] | None = None  # see `direct_poll.Lendable`
         self._unsent = 0  # bytes in the transport's buffer at the last check
@@ -199,7 +199,7 @@ class Connection(asyncio.Protocol):
     def receive_known(self, data: bytes) -> bool:
         """Handles `data` if it is a request whose head is cached, or its first part, and no other request is here."""
         app, owner, pipeline = self.app, self.owner, self.pipeline
-        head = app.head_cache.find(data)
+        head = app.head_cache.find(data, self._known_head)
         if head is None or pipeline or self.arriving is not None:
             return False
         if owner.buffered + head.length > app.max_buffered:
@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
             exchange = KnownExchange(self, now, head.headers, data[head.size :])
         else:
             exchange = self._begin_known(head, data, now)
-        exchange.known, self._kept_alive = self._kept_alive, True
+        exchange.known, self._known_head = self._known_head is not None, head
         owner.buffered += exchange.buffered
         app.generate_request_id(exchange)
         pipeline.append(exchange)

@@ -26,13 +26,17 @@ class Credentials(Protocol):
 
 
 class CachedHead:
-    """`size` is its own, `length` that of the body. `epoch` is the `Credentials.cache_epoch` it was accepted under."""
+    """`size` is that of its `raw` bytes, `length` that of the body.
 
-    __slots__ = ("epoch", "headers", "length", "size")
+    `epoch` is the `Credentials.cache_epoch` it was accepted under.
+    """
 
-    def __init__(self, headers: dict[str, str], size: int, length: int, epoch: Any) -> None:
+    __slots__ = ("epoch", "headers", "length", "raw", "size")
+
+    def __init__(self, raw: bytes, headers: dict[str, str], length: int, epoch: Any) -> None:
+        self.raw = raw
         self.headers = headers
-        self.size = size
+        self.size = len(raw)
         self.length = length
         self.epoch = epoch
 
@@ -44,11 +48,15 @@ class HeadCache:
         self._credentials = credentials
         self._heads: dict[bytes, CachedHead] = {}
 
-    def find(self, data: bytes) -> CachedHead | None:
-        """The head that `data` starts with, if what follows in `data` is its body, or its first part, and no more."""
-        end = data.find(b"\r\n\r\n") + 4
-        head = self._heads.get(data[:end])
-        if head is not None and len(data) - end <= head.length and head.epoch is self._credentials.cache_epoch:
+    def find(self, data: bytes, likely: CachedHead | None = None) -> CachedHead | None:
+        """The head that `data` starts with, if what follows in `data` is its body, or its first part, and no more.
+
+        `likely` is compared first: the head of the last request on the connection.
+        """
+        head = likely
+        if head is None or not data.startswith(head.raw):
+            head = self._heads.get(data[: data.find(b"\r\n\r\n") + 4])
+        if head is not None and len(data) - head.size <= head.length and head.epoch is self._credentials.cache_epoch:
             return head
         return None
 
@@ -64,4 +72,4 @@ class HeadCache:
             return
         if len(self._heads) >= MAX_HEADS:
             del self._heads[next(iter(self._heads))]
-        self._heads[head] = CachedHead(dict(headers), len(head), body_size, epoch)
+        self._heads[head] = CachedHead(head, dict(headers), body_size, epoch)

@@ -210,7 +210,20 @@ class ScriptThread:
             if self._finished:
                 lead.direct.answer(self._answer_finished)
             lead.wait(block=not waiting.qsize())
+            if self.max_jobs > 1:
+                self._read_rest(lead)
         return waiting.get()  # this thread is its only consumer
+
+    def _read_rest(self, lead: Lead) -> None:
+        """Reads on while each look finds more requests, up to a full batch.
+
+        The clients of the last batch got their answers one after the other, and their next requests come so, too: while
+        the first ones are read, others arrive. Two calls for them would cost far more than another look.
+        """
+        waiting, read = self._queue, 0
+        while lead.direct.active and read < (queued := waiting.qsize()) < self.max_jobs:
+            read = queued
+            lead.direct.wait(block=False)
 
     def _answer_finished(self) -> None:
         """Sends the answers on connections that this thread serves; the others are for the loop's thread."""
