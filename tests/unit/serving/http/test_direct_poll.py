@@ -1,4 +1,4 @@
-"""What the script's thread wants to be called later, while it serves connections itself."""
+"""What the script's thread wants to be called later, and how it waits, while it serves connections itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from mldeploy_jupyter.serving.http.direct_poll import DirectPoll
+from mldeploy_jupyter.serving.http.direct_poll import SPINS_LEFT_OUT, DirectPoll
 
 
 def ask_for(poll: DirectPoll, callback: Any, *delays: float) -> float:
@@ -58,3 +58,45 @@ def test_what_a_signal_handler_interrupts_is_called_again() -> None:
     poll.call_due(began + 5000)
     poll.call_due(began + 5000)
     assert called == [1000, 1000, 2000]
+
+
+class Epoll:
+    """Has an event at once for the looks whose numbers are in `found`, and for every one that sleeps."""
+
+    def __init__(self, *found: int) -> None:
+        self.found = found
+        self.looks: list[int] = []  # the timeouts that it was asked with
+
+    def poll(self, timeout: int) -> list[tuple[int, int]]:
+        self.looks.append(timeout)
+        return [(-2, 0)] if timeout < 0 or len(self.looks) in self.found else []
+
+
+def test_a_wait_sleeps_only_after_it_has_looked_again_and_again() -> None:
+    poll = DirectPoll(cast(Any, None))
+    poll._epoll = epoll = Epoll(2)
+    poll.wait(block=True)
+    assert epoll.looks == [0, 0]
+    poll._epoll = epoll = Epoll(1)
+    poll.wait(block=True)
+    assert epoll.looks == [0]
+
+
+def test_after_looking_in_vain_the_next_waits_sleep_at_once() -> None:
+    poll = DirectPoll(cast(Any, None))
+    poll._epoll = epoll = Epoll()
+    for _ in range(2):
+        epoll.looks.clear()
+        poll.wait(block=True)
+        assert epoll.looks[-1] == -1 and epoll.looks.count(0) == len(epoll.looks) - 1 > 1
+        epoll.looks.clear()
+        for _ in range(SPINS_LEFT_OUT):
+            poll.wait(block=True)
+        assert epoll.looks == [0, -1] * SPINS_LEFT_OUT
+
+
+def test_a_wait_that_must_not_block_looks_once() -> None:
+    poll = DirectPoll(cast(Any, None))
+    poll._epoll = epoll = Epoll()
+    poll.wait(block=False)
+    assert epoll.looks == [0]
