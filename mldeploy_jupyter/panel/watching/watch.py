@@ -105,9 +105,7 @@ class Watch(ABC):
         try:
             self._due = self._look(self._tools.clock())
             self._look_errors = 0
-        except (
-            Exception
-        ):  # whatever it is, such as a store that is unavailable: the views wait, and no other watch suffers
+        except Exception:  # whatever it is, such as an unavailable store: the views wait, and no other watch suffers
             self._look_errors += 1
             self._due = self._tools.clock() + pause_after(self._look_errors)
 
