@@ -32,13 +32,23 @@ def test_that_hangs(server):
     time.sleep(600)
 """
 
+# As a terminal starts it: a background job and `nohup` make their children ignore some of these signals.
+START = """
+import signal, sys
+import pytest
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
 
 @pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGHUP], [signal.SIGHUP] * 2, [signal.SIGINT]])
 def test_what_a_test_has_started_ends(tmp_path: Path, signals: list[signal.Signals]) -> None:
     (tmp_path / "test_it.py").write_text(SOURCE)
     root = Path(__file__).parents[2]
     process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-q", "-p", "tests.signals", "--rootdir", tmp_path, "test_it.py"],
+        [sys.executable, "-c", START, "-q", "-p", "tests.signals", "--rootdir", tmp_path, "test_it.py"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
