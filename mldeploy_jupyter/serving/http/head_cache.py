@@ -53,10 +53,10 @@ class HeadCache:
 
         `likely` is compared first: the head of the last request on the connection.
         """
-        head = likely
-        if head is None or not data.startswith(head.raw):
+        head, epoch = likely, self._credentials.cache_epoch
+        if head is None or head.epoch is not epoch or not data.startswith(head.raw):
             head = self._heads.get(data[: data.find(b"\r\n\r\n") + 4])
-        if head is not None and len(data) - head.size <= head.length and head.epoch is self._credentials.cache_epoch:
+        if head is not None and len(data) - head.size <= head.length and head.epoch is epoch:
             return head
         return None
 

@@ -45,6 +45,19 @@ def test_a_head_that_was_accepted_before_needs_no_parser() -> None:
         bench.end()
 
 
+def test_after_new_keys_an_open_connection_needs_the_parser_once() -> None:
+    bench = bench_with_keys()
+    try:
+        assert served(bench, post(b"one"), post(b"two")) == [(200, b":one"), (200, b":two")]
+        bench.app.auth.set_keys({"primaryKey": "first", "secondaryKey": "third"})
+        assert served(bench, post(b"333")) == [(200, b":333")]
+        bench.connection._reader.parser = None
+        assert served(bench, post(b"444"), post(b"555")) == [(200, b":444"), (200, b":555")]
+        assert bench.connection._reader.parser is None
+    finally:
+        bench.end()
+
+
 @pytest.mark.parametrize("size", [3, 1000])
 def test_a_head_is_learnt_and_known_before_its_body_has_come(size: int) -> None:
     bench = bench_with_keys()
